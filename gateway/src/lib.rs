@@ -1,0 +1,4 @@
+//! The shore of driftlog.
+
+pub mod ledger;
+pub mod sink;

@@ -1,0 +1,1 @@
+//! Records, packed: being built.
