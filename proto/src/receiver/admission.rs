@@ -150,7 +150,14 @@ impl Receiver {
     }
 
     /// Admits a run; false when there is no room for it.
-    pub(super) fn admit(&mut self, run: RunId, parent: Place, begin: Place, heard: AckNumber, issued: AckNumber) -> bool {
+    pub(super) fn admit(
+        &mut self,
+        run: RunId,
+        parent: Place,
+        begin: Place,
+        heard: AckNumber,
+        issued: AckNumber,
+    ) -> bool {
         if !self.make_room(issued) {
             return false;
         }
@@ -172,7 +179,7 @@ impl Receiver {
 
     /// The device's current run echoes an `Ack`: clones are found by that (rule 12).
     pub(super) fn handle_told(&mut self, told: &Told, issued: AckNumber) {
-        self.base = Some(told.base);
+        self.name(told.base.run);
         // An echo from the future is a lie, and proves nothing.
         if told.heard > issued {
             return;

@@ -121,7 +121,8 @@ impl Receiver {
         if run.next.seq < part.end.seq {
             let from = run.next.seq.max(part.from);
             run.next = part.end;
-            self.ready.push_back(Output::Deliver { end: part.end, step: Step::Gap { from, cause: gap.cause } });
+            self.ready
+                .push_back(Output::Deliver { end: part.end, step: Step::Gap { from, cause: gap.cause } });
         } else if run.next.seq == part.end.seq && run.next.chain == Chain::ROOT {
             run.next = part.end;
         }

@@ -43,7 +43,14 @@ impl Held {
 
 impl Receiver {
     /// Takes an item in. What can be delivered at once needs no room; the rest waits within it.
-    pub(super) fn hold(&mut self, what: What, end: Place, bytes: u32, heard: AckNumber, room: u64) -> Verdict {
+    pub(super) fn hold(
+        &mut self,
+        what: What,
+        end: Place,
+        bytes: u32,
+        heard: AckNumber,
+        room: u64,
+    ) -> Verdict {
         let begin = match &what {
             What::Start { start } => start.parent,
             What::Block { block } => Place { run: block.run, seq: block.first, chain: block.prev },

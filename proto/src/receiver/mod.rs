@@ -172,8 +172,8 @@ pub struct Receiver {
     barrier: AckNumber,
     /// A tombstone was given up, so that an old run may be admitted again.
     has_forgotten: bool,
-    /// The base that the device stated last.
-    base: Option<Place>,
+    /// The oldest run that a message named since the last `Ack`.
+    named: Option<RunId>,
     ready: VecDeque<Output>,
 }
 
@@ -190,7 +190,7 @@ impl Receiver {
             slots: 0,
             barrier,
             has_forgotten,
-            base: None,
+            named: None,
             ready: VecDeque::new(),
         };
         receiver.rewind_marks();
@@ -223,12 +223,6 @@ impl Receiver {
         self.held.len()
     }
 
-    /// The base that the device stated last.
-    #[must_use]
-    pub const fn base(&self) -> Option<Place> {
-        self.base
-    }
-
     /// An item has arrived whole. `end` is the place after it, `bytes` its length, `issued` the
     /// number of the newest `Ack` issued, `room` the bytes that may still be held for this lane:
     /// an item that can be delivered at once at the lowest committed place needs none.
@@ -244,6 +238,7 @@ impl Receiver {
         if let Some(told) = told {
             self.handle_told(told, issued);
         }
+        self.name(header.begin().run);
         let what = match header {
             ItemHeader::Start(start) => What::Start { start: *start },
             ItemHeader::Block(block) => What::Block { block: *block },
@@ -317,12 +312,19 @@ impl Receiver {
         assert!(self.runs.len() <= RUNS_MAX && self.held.len() <= HELD_ITEMS_MAX, "over a limit");
         for (at, run) in self.runs.iter().enumerate() {
             for mark in run.marks.iter().flatten() {
-                assert!(run.lowest(self.sinks).is_none_or(|low| low.seq <= run.next.seq), "R1: {mark:?} above {run:?}");
+                assert!(
+                    run.lowest(self.sinks).is_none_or(|low| low.seq <= run.next.seq),
+                    "R1: {mark:?} above {run:?}"
+                );
             }
             let before = self.runs.get(..at).unwrap_or_default();
             assert!(before.iter().all(|other| other.run != run.run), "R3: {:?} stands twice", run.run);
             let after = self.runs.get(at + 1..).unwrap_or_default();
-            assert!(after.iter().all(|other| other.run != run.parent.run), "R3: a parent after {:?}", run.run);
+            assert!(
+                after.iter().all(|other| other.run != run.parent.run),
+                "R3: a parent after {:?}",
+                run.run
+            );
             if let Some(parent) = before.iter().find(|other| other.run == run.parent.run) {
                 for (mine, theirs) in run.marks.iter().zip(&parent.marks) {
                     assert!(

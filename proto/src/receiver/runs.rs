@@ -81,12 +81,29 @@ pub(super) fn is_same(one: Chain, other: Chain) -> bool {
 }
 
 impl Receiver {
-    /// For each run between the device's base and its newest: the place below which everything
-    /// is durable in every required sink, oldest first (rule 11).
-    #[must_use]
-    pub fn acknowledged(&self) -> heapless::Vec<Place, ACK_RUNS_MAX> {
-        let from = self.base.and_then(|base| self.position(base.run)).unwrap_or(0);
-        self.runs.iter().skip(from).filter_map(|run| run.lowest(self.sinks)).take(ACK_RUNS_MAX).collect()
+    /// For each run that concerns the device: the place below which everything is durable in
+    /// every required sink, oldest first (rule 11).
+    ///
+    /// The list begins at the oldest run that a message named since the last `Ack`: what the
+    /// device has on the air tells where it stands, also when a late `Hello` told otherwise. Where
+    /// there are more than fit, the newest are named beside the oldest: a place in a run frees all
+    /// that lies before it, so that whichever of them the device has moves it on.
+    pub fn poll_acknowledged(&mut self) -> heapless::Vec<Place, ACK_RUNS_MAX> {
+        let named = self.named.take().and_then(|run| self.position(run)).unwrap_or(0);
+        let marked: Vec<Place> =
+            self.runs.iter().skip(named).filter_map(|run| run.lowest(self.sinks)).collect();
+        let oldest = if marked.len() > ACK_RUNS_MAX { ACK_RUNS_MAX / 2 } else { marked.len() };
+        let newest = marked.len().saturating_sub(ACK_RUNS_MAX / 2).max(oldest);
+        let (oldest, newest) = (marked.iter().take(oldest), marked.iter().skip(newest));
+        oldest.chain(newest).copied().collect()
+    }
+
+    /// A message named this run: the next `Ack` speaks of it and of what came after it.
+    pub(super) fn name(&mut self, run: RunId) {
+        let Some(at) = self.position(run) else { return };
+        if self.named.and_then(|named| self.position(named)).is_none_or(|named| at < named) {
+            self.named = Some(run);
+        }
     }
 
     /// Numbers that are held above a hole: hints for the sender.
@@ -120,7 +137,9 @@ impl Receiver {
             return true;
         }
         let is_finished = |run: &&Run| {
-            let everywhere = |run: &Run, seq: Seq| (0..self.sinks.count).all(|at| run.mark(at).is_some_and(|mark| mark.seq >= seq));
+            let everywhere = |run: &Run, seq: Seq| {
+                (0..self.sinks.count).all(|at| run.mark(at).is_some_and(|mark| mark.seq >= seq))
+            };
             let mut children = self.runs.iter().filter(|other| other.parent.run == run.run).peekable();
             children.peek().is_some()
                 && everywhere(run, run.next.seq)

@@ -278,7 +278,8 @@ impl Sender {
     fn handle_hint(&mut self, now: Mono, range: &Range) {
         for flight in &mut self.ring {
             let item = &flight.item;
-            let inside = item.end.run == range.run && item.begin.seq >= range.first && item.end.seq <= range.end;
+            let inside =
+                item.end.run == range.run && item.begin.seq >= range.first && item.end.seq <= range.end;
             if inside && item.kind == Kind::Block && flight.sent.is_some() {
                 flight.hinted = now.plus_ms(HINT_MS);
             }
@@ -415,8 +416,12 @@ impl Sender {
     }
 
     fn account(&mut self) {
-        self.in_flight_bytes =
-            self.ring.iter().filter(|flight| flight.sent.is_some()).map(|flight| u64::from(flight.item.bytes)).sum();
+        self.in_flight_bytes = self
+            .ring
+            .iter()
+            .filter(|flight| flight.sent.is_some())
+            .map(|flight| u64::from(flight.item.bytes))
+            .sum();
     }
 
     /// Checks S1 to S3.

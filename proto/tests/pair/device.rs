@@ -77,7 +77,8 @@ impl Log for MemoryLog {
 
 /// Above the gap's beginning and below its end.
 fn is_inside(gap: &Gap, run: RunId, seq: Seq) -> bool {
-    let runs: Vec<(RunId, Seq)> = std::iter::once((gap.from.run, gap.from.seq)).chain(gap.starts.iter().copied()).collect();
+    let runs: Vec<(RunId, Seq)> =
+        std::iter::once((gap.from.run, gap.from.seq)).chain(gap.starts.iter().copied()).collect();
     runs.iter().enumerate().any(|(at, &(listed, n))| {
         let end = runs.get(at + 1).map_or(gap.to.seq, |next| next.1);
         let is_from = at == 0 && seq == n;
@@ -152,6 +153,7 @@ impl Device {
             count: 1 + chance.below(5) as u32,
             boot: self.boot,
             mono: Mono(0),
+            span_ns: 0,
             wall: Unix(0),
             clock: ClockState::Unset,
             codec: 0,
@@ -195,7 +197,13 @@ impl Device {
                 return;
             }
         }
-        let gap = Gap { lane: Lane::Bulk, from: self.log.base, to: last.stored.end, cause: Cause::Overflow, starts };
+        let gap = Gap {
+            lane: Lane::Bulk,
+            from: self.log.base,
+            to: last.stored.end,
+            cause: Cause::Overflow,
+            starts,
+        };
         let (from, to) = (gap.from, gap.to);
         self.log.items.splice(..count, [sealed(ItemHeader::Gap(gap), &[])]);
         self.sender.handle_dropped(&from, &to, &mut self.log);
@@ -228,8 +236,11 @@ impl Device {
         }
         while let Some(stored) = self.sender.poll_publish(Mono(now), &mut self.log) {
             let item = self.log.items.iter().find(|item| item.stored.begin == stored.begin).unwrap();
-            let told = (stored.kind != Kind::Block)
-                .then(|| Told { heard: self.session.heard(), run: self.run, base: self.log.base });
+            let told = (stored.kind != Kind::Block).then(|| Told {
+                heard: self.session.heard(),
+                run: self.run,
+                base: self.log.base,
+            });
             let envelope = Item { session: self.session.id().unwrap(), reading: self.reading(now), told };
             said.push(encode(&Up::Item(envelope), &item.bytes));
             assert!(said.len() <= 130, "the sender does not stop");
@@ -238,7 +249,12 @@ impl Device {
     }
 
     fn reading(&self, now: u64) -> Reading {
-        Reading { mono: Mono(now), wall: Unix(0), clock: ClockState::Unset, returned: self.session.returned() }
+        Reading {
+            mono: Mono(now),
+            wall: Unix(0),
+            clock: ClockState::Unset,
+            returned: self.session.returned(),
+        }
     }
 
     fn hello(&self, now: u64) -> Hello {

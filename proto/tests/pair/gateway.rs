@@ -85,8 +85,14 @@ impl Gateway {
                 let end = header.end(tail);
                 let issued = self.issued();
                 let room = 4000u64.saturating_sub(self.receiver.held_bytes());
-                let verdict =
-                    self.receiver.handle_item(&header, end, tail.len() as u32, envelope.told.as_ref(), issued, room);
+                let verdict = self.receiver.handle_item(
+                    &header,
+                    end,
+                    tail.len() as u32,
+                    envelope.told.as_ref(),
+                    issued,
+                    room,
+                );
                 if let Verdict::Kept(slot) = verdict {
                     self.payloads.insert(slot, tail.to_vec());
                 }
@@ -104,7 +110,9 @@ impl Gateway {
                 }
                 Output::Deliver { end, step } => {
                     let block = match step {
-                        Step::Block { slot } => Some(self.payloads.remove(&slot).expect("the slot's bytes are kept")),
+                        Step::Block { slot } => {
+                            Some(self.payloads.remove(&slot).expect("the slot's bytes are kept"))
+                        }
                         _ => None,
                     };
                     for queue in &mut self.queues {
@@ -114,7 +122,11 @@ impl Gateway {
             }
         }
         let kept = self.payloads.len();
-        assert!(kept == self.receiver.held_items(), "{kept} payloads for {} held", self.receiver.held_items());
+        assert!(
+            kept == self.receiver.held_items(),
+            "{kept} payloads for {} held",
+            self.receiver.held_items()
+        );
     }
 
     /// Each sink commits some of its queue, or fails to.
@@ -135,7 +147,8 @@ impl Gateway {
     fn commit_sink(&mut self, sink: usize, most: u64) {
         let mut marks = Vec::new();
         for _ in 0..most {
-            if self.queues[sink].front().is_some_and(|entry| self.beyond_mark(sink, entry.clone()).is_none()) {
+            if self.queues[sink].front().is_some_and(|entry| self.beyond_mark(sink, entry.clone()).is_none())
+            {
                 self.queues[sink].pop_front();
                 continue;
             }
@@ -143,7 +156,8 @@ impl Gateway {
             // A sink takes a start only when its committed mark on the parent has reached N.
             if let Step::Start { parent } = entry.step {
                 let known = self.receiver.runs().iter().find(|run| run.run == parent.run);
-                let reached = known.is_none_or(|run| run.mark(sink).is_some_and(|mark| mark.seq >= parent.seq));
+                let reached =
+                    known.is_none_or(|run| run.mark(sink).is_some_and(|mark| mark.seq >= parent.seq));
                 if !reached {
                     break;
                 }
@@ -194,12 +208,17 @@ impl Gateway {
         self.counter += 1;
         let lane = AckLane {
             lane: driftlog_proto::ids::Lane::Bulk,
-            runs: self.receiver.acknowledged(),
+            runs: self.receiver.poll_acknowledged(),
             received: self.receiver.received(),
             credit: 4000,
         };
-        let echo = self.session.map(|(session, mono, received)| Echo { session, mono, received: Unix(received as i64) });
-        let ack = Ack { number: self.issued(), sent: Unix(now as i64), echo, lanes: [lane].into_iter().collect() };
+        let echo = self.session.map(|(session, mono, received)| Echo {
+            session,
+            mono,
+            received: Unix(received as i64),
+        });
+        let ack =
+            Ack { number: self.issued(), sent: Unix(now as i64), echo, lanes: [lane].into_iter().collect() };
         let mut out = vec![0; 4096];
         let len = message::encode(&Down::Ack(ack), &[], &mut out).unwrap();
         out.truncate(len);
@@ -237,7 +256,10 @@ fn judge_sink(sink: &[Entry], device: &Device) -> (u64, u64) {
                 let (header, _) = item::open(entry.block.as_ref().unwrap()).unwrap();
                 let ItemHeader::Block(block) = header else { panic!("not a block") };
                 assert_eq!(at.get(&run), Some(&block.first), "doubled, lost or out of order");
-                assert!(device.history.iter().any(|sealed| Some(&sealed.bytes) == entry.block.as_ref()), "invented");
+                assert!(
+                    device.history.iter().any(|sealed| Some(&sealed.bytes) == entry.block.as_ref()),
+                    "invented"
+                );
                 arrived += u64::from(block.count);
                 at.insert(run, block.end());
             }
@@ -247,7 +269,10 @@ fn judge_sink(sink: &[Entry], device: &Device) -> (u64, u64) {
                 for sealed in &device.history {
                     if let ItemHeader::Block(block) = &sealed.header {
                         if block.run == run && declared.contains(&block.first.0) {
-                            assert!(device.dropped.contains(&sealed.stored.begin), "declared, but never dropped");
+                            assert!(
+                                device.dropped.contains(&sealed.stored.begin),
+                                "declared, but never dropped"
+                            );
                         }
                     }
                 }
