@@ -8,10 +8,10 @@ impl Receiver {
     pub fn handle_stored(&mut self, sink: usize, place: &Place) {
         let Some(at) = self.position(place.run) else { return };
         let Some(run) = self.runs.get_mut(at) else { return };
-        if let Some(mark) = run.marks.get_mut(sink) {
-            if mark.is_none_or(|mark| mark.seq <= place.seq) {
-                *mark = Some(*place);
-            }
+        if let Some(mark) = run.marks.get_mut(sink)
+            && mark.is_none_or(|mark| mark.seq <= place.seq)
+        {
+            *mark = Some(*place);
         }
         self.check();
     }

@@ -298,12 +298,13 @@ impl Sender {
                 for _ in 0..after {
                     self.ring.pop_front();
                 }
-                if let Some(gap) = log.item_at(&self.base) {
-                    if gap.end == *to && self.ring.push_front(Flight::due(gap)).is_ok() {
-                        self.account();
-                        self.check();
-                        return;
-                    }
+                if let Some(gap) = log.item_at(&self.base)
+                    && gap.end == *to
+                    && self.ring.push_front(Flight::due(gap)).is_ok()
+                {
+                    self.account();
+                    self.check();
+                    return;
                 }
                 self.ring.clear();
             }

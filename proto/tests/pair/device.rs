@@ -11,7 +11,7 @@ use crate::line::{Chance, Line};
 
 /// An item in the log, sealed.
 #[derive(Clone)]
-pub struct Sealed {
+pub(crate) struct Sealed {
     pub stored: Stored,
     pub bytes: Vec<u8>,
     pub header: ItemHeader,
@@ -31,7 +31,7 @@ fn sealed(header: ItemHeader, payload: &[u8]) -> Sealed {
 }
 
 /// The log of the lane: what is not acknowledged, a gap in front at most.
-pub struct MemoryLog {
+pub(crate) struct MemoryLog {
     items: Vec<Sealed>,
     base: Place,
 }
@@ -46,10 +46,10 @@ impl Log for MemoryLog {
             if item.stored.end.run == run && item.stored.end.seq == seq {
                 return Boundary::At(item.stored.end.chain);
             }
-            if let ItemHeader::Gap(gap) = &item.header {
-                if is_inside(gap, run, seq) {
-                    return Boundary::InsideGap;
-                }
+            if let ItemHeader::Gap(gap) = &item.header
+                && is_inside(gap, run, seq)
+            {
+                return Boundary::InsideGap;
             }
         }
         Boundary::Unknown
@@ -88,7 +88,7 @@ fn is_inside(gap: &Gap, run: RunId, seq: Seq) -> bool {
 }
 
 /// A device with one lane.
-pub struct Device {
+pub(crate) struct Device {
     log: MemoryLog,
     tail: Place,
     run: RunId,
@@ -104,7 +104,7 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(chance: &mut Chance) -> Self {
+    pub(crate) fn new(chance: &mut Chance) -> Self {
         let run = RunId(1 + chance.below(1000) * 100_000);
         Self {
             log: MemoryLog { items: Vec::new(), base: Place::ORIGIN },
@@ -120,15 +120,15 @@ impl Device {
         }
     }
 
-    pub fn base(&self) -> Place {
+    pub(crate) fn base(&self) -> Place {
         self.log.base
     }
 
-    pub fn tail(&self) -> Place {
+    pub(crate) fn tail(&self) -> Place {
         self.tail
     }
 
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.log.base == self.tail
     }
 
@@ -139,7 +139,7 @@ impl Device {
         self.log.items.push(sealed);
     }
 
-    pub fn seal(&mut self, chance: &mut Chance) {
+    pub(crate) fn seal(&mut self, chance: &mut Chance) {
         if !self.run_has_begun {
             self.run_has_begun = true;
             let start = Start { lane: Lane::Bulk, run: self.run, parent: self.tail };
@@ -164,7 +164,7 @@ impl Device {
     }
 
     /// The agent starts again: a new run, nothing in memory. The broker may have a retained `Ack`.
-    pub fn restart(&mut self, line: &mut Line) {
+    pub(crate) fn restart(&mut self, line: &mut Line) {
         self.runs += 1;
         if self.run_has_begun {
             self.run = RunId(self.run.0 + 1);
@@ -177,13 +177,13 @@ impl Device {
         }
     }
 
-    pub fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.session.handle_link_down();
         self.sender.handle_link_down();
     }
 
     /// The oldest items are dropped: a gap takes their place, merged with one that stands there.
-    pub fn overflow(&mut self) {
+    pub(crate) fn overflow(&mut self) {
         let count = self.log.items.len() / 2;
         let Some(last) = count.checked_sub(1).map(|at| self.log.items[at].clone()) else { return };
         let mut starts = GapStarts::new();
@@ -209,7 +209,7 @@ impl Device {
         self.sender.handle_dropped(&from, &to, &mut self.log);
     }
 
-    pub fn hear(&mut self, now: u64, message: &[u8]) {
+    pub(crate) fn hear(&mut self, now: u64, message: &[u8]) {
         let (Down::Ack(ack), _) = message::decode(message).unwrap() else { return };
         let heard = self.session.handle_ack(Mono(now), &ack);
         if heard.is_new_generation {
@@ -225,7 +225,7 @@ impl Device {
         assert!(self.sender.base() == self.log.base);
     }
 
-    pub fn speak(&mut self, now: u64, chance: &mut Chance) -> Vec<Vec<u8>> {
+    pub(crate) fn speak(&mut self, now: u64, chance: &mut Chance) -> Vec<Vec<u8>> {
         if self.session.id().is_none() {
             self.session.handle_link_up(SessionId(chance.next()));
             self.sender.handle_link_up();

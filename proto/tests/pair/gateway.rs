@@ -22,7 +22,7 @@ struct Entry {
 }
 
 #[derive(Debug)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     sinks: Sinks,
     receiver: Receiver,
     payloads: BTreeMap<u32, Vec<u8>>,
@@ -38,7 +38,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let sinks = Sinks { count, required: (1 << count) - 1 };
         Self {
             sinks,
@@ -55,7 +55,7 @@ impl Gateway {
         }
     }
 
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.generation += 1;
         self.counter = 0;
         self.session = None;
@@ -70,7 +70,7 @@ impl Gateway {
         AckNumber { generation: self.generation, counter: self.counter }
     }
 
-    pub fn hear(&mut self, now: u64, message: &[u8]) {
+    pub(crate) fn hear(&mut self, now: u64, message: &[u8]) {
         let (up, tail) = message::decode::<Up>(message).unwrap();
         self.answer_due = true;
         match up {
@@ -130,7 +130,7 @@ impl Gateway {
     }
 
     /// Each sink commits some of its queue, or fails to.
-    pub fn commit(&mut self, fails: u64, chance: &mut Chance) {
+    pub(crate) fn commit(&mut self, fails: u64, chance: &mut Chance) {
         for sink in 0..self.sinks.count {
             let most = chance.below(20);
             if chance.below(1000) < fails {
@@ -201,7 +201,7 @@ impl Gateway {
         Some(entry)
     }
 
-    pub fn speak(&mut self, now: u64) -> Option<Vec<u8>> {
+    pub(crate) fn speak(&mut self, now: u64) -> Option<Vec<u8>> {
         if !std::mem::take(&mut self.answer_due) {
             return None;
         }
@@ -227,7 +227,7 @@ impl Gateway {
 
     /// Every sink: each run's items follow one another without hole or overlap from its begin to
     /// its end, after its parent; nothing is stated that did not happen.
-    pub fn judge(&self, device: &Device) -> (u64, u64) {
+    pub(crate) fn judge(&self, device: &Device) -> (u64, u64) {
         let mut counts = (0, 0);
         for sink in &self.durable {
             let (sealed, arrived) = judge_sink(sink, device);
@@ -267,13 +267,11 @@ fn judge_sink(sink: &[Entry], device: &Device) -> (u64, u64) {
                 assert_eq!(at.get(&run), Some(&from), "a gap that does not follow");
                 let declared = from.0..entry.end.seq.0;
                 for sealed in &device.history {
-                    if let ItemHeader::Block(block) = &sealed.header {
-                        if block.run == run && declared.contains(&block.first.0) {
-                            assert!(
-                                device.dropped.contains(&sealed.stored.begin),
-                                "declared, but never dropped"
-                            );
-                        }
+                    if let ItemHeader::Block(block) = &sealed.header
+                        && block.run == run
+                        && declared.contains(&block.first.0)
+                    {
+                        assert!(device.dropped.contains(&sealed.stored.begin), "declared, but never dropped");
                     }
                 }
                 at.insert(run, entry.end.seq);

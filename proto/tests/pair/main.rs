@@ -4,6 +4,13 @@
 //!
 //! `DRIFTLOG_PAIR_SEEDS=from..to` runs other seeds; a failure prints its own.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test stops at what it did not expect"
+)]
+
 mod device;
 mod gateway;
 mod line;
