@@ -1,4 +1,5 @@
 //! The shore of driftlog.
 
 pub mod ledger;
+pub mod region;
 pub mod sink;
