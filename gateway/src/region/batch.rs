@@ -1,5 +1,7 @@
 //! From the lanes' steps to one commit of one sink, and what follows from it.
 
+use std::collections::BTreeSet;
+
 use driftlog_proto::ids::{DeviceId, Lane};
 use driftlog_proto::receiver::Step;
 use driftlog_proto::time::{Mono, Now};
@@ -12,9 +14,9 @@ use crate::ledger::{Ledger, Write};
 use crate::sink::{Batch, CommitError, Entry, What};
 
 /// Bytes of sealed blocks in one batch; the last block may pass it.
-pub const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub(super) const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Entries in one batch.
-pub const BATCH_ENTRIES_MAX: usize = 4096;
+pub(super) const BATCH_ENTRIES_MAX: usize = 4096;
 /// Bytes that one lane puts into a batch before the next has its turn.
 const TURN_BYTES: u64 = 512 * 1024;
 /// The shortest and the longest wait before a refused commit is tried again.
@@ -150,17 +152,18 @@ fn what(device: &mut Device, pending: Pending) -> Option<What> {
 
 fn writes<L: Ledger>(region: &Region<L>, sink: usize, lanes: &[LaneTaken]) -> Vec<Write> {
     let mut writes = Vec::with_capacity(lanes.len() * 2);
+    let mut written = BTreeSet::new();
     for taken in lanes {
         let Some(device) = region.devices.get(&taken.device) else { continue };
         for state in device.lanes().filter(|state| state.lane == taken.lane) {
             let record = state.record(&region.config.sinks, sink, &taken.taken);
             writes.push(Write { key: LaneRecord::key(&taken.device, taken.lane), value: Some(record.encode()) });
         }
-        let record = DeviceRecord { clock: device.clock.clone(), labels: (*device.labels).clone() };
-        let write = Write { key: DeviceRecord::key(&taken.device), value: Some(record.encode()) };
-        if !writes.contains(&write) {
-            writes.push(write);
+        if !written.insert(&taken.device) {
+            continue;
         }
+        let record = DeviceRecord { clock: device.clock.clone(), labels: (*device.labels).clone() };
+        writes.push(Write { key: DeviceRecord::key(&taken.device), value: Some(record.encode()) });
     }
     writes
 }

@@ -21,17 +21,17 @@ const RECORD_VERSION: u8 = 1;
 
 /// What the ledger keeps about a device beside its lanes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct DeviceRecord {
+pub(super) struct DeviceRecord {
     /// When its boots were.
-    pub clock: DeviceClock,
+    pub(super) clock: DeviceClock,
     /// What the operator calls it.
-    pub labels: Labels,
+    pub(super) labels: Labels,
 }
 
 impl DeviceRecord {
     /// The device's key in the ledger.
     #[must_use]
-    pub fn key(device: &DeviceId) -> Vec<u8> {
+    pub(super) fn key(device: &DeviceId) -> Vec<u8> {
         format!("device/{device}").into_bytes()
     }
 
