@@ -4,7 +4,9 @@ use core::fmt;
 
 use super::record::{Ending, Flags, Record, Source};
 use super::varint::{VARINT_BYTES_MAX, Varint, varint_bytes};
-use super::{COLUMNS, Codec, Column, Compress, LENGTHS_BYTES_MAX, SOURCE_OVERHEAD_BYTES_MAX, WORKSPACE_BYTES};
+use super::{
+    COLUMNS, Codec, Column, Compress, LENGTHS_BYTES_MAX, SOURCE_OVERHEAD_BYTES_MAX, WORKSPACE_BYTES,
+};
 use crate::error::Misuse;
 use crate::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::time::Mono;
