@@ -131,7 +131,7 @@ proptest! {
 
 #[test]
 fn bodies_come_back_bit_for_bit_whatever_they_are() {
-    let binary: Vec<u8> = (0..RECORD_BYTES_MAX).map(|n| (n * 31 >> 3) as u8).collect();
+    let binary: Vec<u8> = (0..RECORD_BYTES_MAX).map(|n| ((n * 31) >> 3) as u8).collect();
     let newlines = vec![b'\n'; RECORD_BYTES_MAX];
     let bodies: [&[u8]; 10] = [
         b"",

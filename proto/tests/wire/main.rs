@@ -1,4 +1,5 @@
 //! What stands on the wire and on flash: messages, sealed items and blocks.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod arbitrary;
 mod block;
@@ -8,4 +9,5 @@ mod hostile;
 mod item;
 mod message;
 
+mod vectors;
 mod zstd;
