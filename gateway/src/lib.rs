@@ -2,4 +2,5 @@
 
 pub mod decompress;
 pub mod ledger;
+pub mod region;
 pub mod sink;
