@@ -178,26 +178,29 @@ pub(crate) fn block_header() -> impl Strategy<Value = BlockHeader> {
     (
         (lane(), run(), 0..=SEQ_MAX - u64::from(BLOCK_RECORDS_MAX), any::<u64>()),
         1..=BLOCK_RECORDS_MAX,
-        any::<([u8; 16], u64, i64)>(),
+        any::<([u8; 16], u64, u64, i64)>(),
         clock(),
         any::<u8>(),
         0..=RAW_BYTES_MAX as u32,
     )
-        .prop_map(|((lane, run, first, prev), count, (boot, mono, wall), clock, codec, raw_bytes)| {
-            BlockHeader {
-                lane,
-                run,
-                first: Seq(first),
-                prev: Chain(prev),
-                count,
-                boot: BootId(boot),
-                mono: Mono(mono),
-                wall: Unix(wall),
-                clock,
-                codec,
-                raw_bytes,
-            }
-        })
+        .prop_map(
+            |((lane, run, first, prev), count, (boot, mono, span_ns, wall), clock, codec, raw_bytes)| {
+                BlockHeader {
+                    lane,
+                    run,
+                    first: Seq(first),
+                    prev: Chain(prev),
+                    count,
+                    boot: BootId(boot),
+                    mono: Mono(mono),
+                    span_ns,
+                    wall: Unix(wall),
+                    clock,
+                    codec,
+                    raw_bytes,
+                }
+            },
+        )
 }
 
 pub(crate) fn gap() -> impl Strategy<Value = Gap> {

@@ -41,6 +41,7 @@ pub(crate) fn header(mono: u64, count: u32, packed: Packed) -> BlockHeader {
         count,
         boot: BootId([0; 16]),
         mono: Mono(mono),
+        span_ns: 0,
         wall: Unix(0),
         clock: ClockState::Unset,
         codec: packed.codec.number(),
@@ -301,6 +302,47 @@ fn a_block_is_full_at_its_raw_bytes_and_then_fits_a_payload_even_if_it_does_not_
 }
 
 #[test]
+fn where_there_is_room_any_record_fits_and_where_there_is_none_some_do_not() {
+    let path = [b'p'; PATH_BYTES_MAX];
+    let body = vec![b'x'; RECORD_BYTES_MAX];
+    let largest = Record { mono: Mono(u64::MAX), offset: u64::MAX / 2, source: 1, ..plain(&body) };
+    let mut refused = 0;
+    // Fill a block to every size around the one from which the largest record no longer fits.
+    let edge = RAW_BYTES_MAX - RECORD_BYTES_MAX - 640;
+    for fill in edge..edge + 80 {
+        let mut packer = packer(0);
+        packer.source(&SYSLOG).unwrap();
+        packer.push(&plain(&body)).unwrap();
+        packer.push(&plain(&body)).unwrap();
+        packer.push(&plain(&body[..fill - packer.body_bytes()])).unwrap();
+        let has_room = packer.has_room();
+        let fits =
+            packer.source(&Source { path: &path, file: 8 }).and_then(|_| packer.push(&largest)).is_ok();
+        assert!(fits || !has_room, "{} bytes", packer.raw_bytes());
+        refused += u32::from(!has_room);
+    }
+    assert!((1..80).contains(&refused), "the edge lies within: {refused}");
+}
+
+#[test]
+fn there_is_no_room_without_a_free_source_or_a_free_record() {
+    let mut packer = packer(0);
+    assert!(packer.has_room());
+    for file in 0..BLOCK_SOURCES_MAX as u64 {
+        assert!(packer.has_room());
+        packer.source(&Source { path: b"", file }).unwrap();
+    }
+    assert!(!packer.has_room());
+    packer.open(Mono(0));
+    packer.source(&SYSLOG).unwrap();
+    for _ in 0..BLOCK_RECORDS_MAX {
+        assert!(packer.has_room());
+        packer.push(&plain(b"")).unwrap();
+    }
+    assert!(!packer.has_room());
+}
+
+#[test]
 fn times_or_offsets_that_leap_about_fill_a_block_before_its_4096_records() {
     for (record, limit) in [
         (Record { mono: Mono(u64::MAX), ..plain(b"") }, "TIMES_BYTES_MAX"),
@@ -312,7 +354,9 @@ fn times_or_offsets_that_leap_about_fill_a_block_before_its_4096_records() {
         let full = loop {
             let record = if leap { record } else { plain(b"") };
             leap = !leap;
+            let has_room = packer.has_room();
             if let Err(full) = packer.push(&record) {
+                assert!(!has_room);
                 break full;
             }
         };

@@ -217,6 +217,7 @@ const LARGEST: BlockHeader = BlockHeader {
     count: BLOCK_RECORDS_MAX,
     boot: BootId([u8::MAX; 16]),
     mono: Mono(u64::MAX),
+    span_ns: u64::MAX,
     wall: Unix(i64::MIN),
     clock: ClockState::Synchronised,
     codec: u8::MAX,
