@@ -1,0 +1,184 @@
+//! What is done to closed files, a step at a time between commits: compression and retention.
+//!
+//! Compression: lines → `.part`, synced; renamed to `.zst`, names synced; one ledger commit; then
+//! the lines are removed. Retention: one ledger commit calls the file leaving; it is removed, names
+//! synced; one ledger commit forgets it. A kill between any two steps is repaired when the archive
+//! is opened (see `recover`).
+
+use std::io::{self, Read, Write as _};
+
+use driftlog_proto::time::Unix;
+use zstd::stream::write::Encoder;
+
+use super::Archive;
+use super::directory::{Append, DiskError};
+use super::state::{Closed, Stored};
+use crate::ledger::{Ledger, Write};
+use crate::sink::CommitError;
+use crate::sink::ecs::time::Day;
+
+/// Bytes compressed in one step: some ten milliseconds.
+const STEP_BYTES: usize = 4 * 1024 * 1024;
+const CHUNK_BYTES: usize = 128 * 1024;
+/// The level of compression: more costs much time for little.
+const LEVEL: i32 = 3;
+/// How long nothing is tried after the disk refused.
+const PAUSE_NS: i64 = 60_000_000_000;
+
+/// Whether there is more to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upkeep {
+    /// Nothing until another file is closed or another day begins.
+    Idle,
+    /// Call again when there is time.
+    More,
+}
+
+/// A file that is being compressed.
+pub(super) struct Compression {
+    file: Closed,
+    reader: Box<dyn Read + Send>,
+    left: u64,
+    encoder: Encoder<'static, Counted>,
+}
+
+struct Counted {
+    file: Box<dyn Append>,
+    bytes: u64,
+}
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.append(bytes).map_err(|error| error.reason)?;
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+enum Failure {
+    Disk(DiskError),
+    Ledger(CommitError),
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl Archive {
+    /// Does one bounded step of what closed files need. To be called between commits.
+    ///
+    /// # Errors
+    /// [`CommitError::Refused`] when the disk refuses: it is tried again later. After
+    /// [`CommitError::InDoubt`] archive and ledger must be opened afresh.
+    pub fn upkeep(&mut self, ledger: &mut dyn Ledger, now: Unix) -> Result<Upkeep, CommitError> {
+        if now < self.upkeep_not_before {
+            return Ok(Upkeep::Idle);
+        }
+        let done = match self.expired(Day::of(now)) {
+            Some(file) => self.retire(file, ledger),
+            None => self.compress(ledger),
+        };
+        match done {
+            Ok(upkeep) => Ok(upkeep),
+            Err(Failure::Ledger(error)) => Err(error),
+            Err(Failure::Disk(error)) => {
+                self.upkeep_not_before = Unix(now.0.saturating_add(PAUSE_NS));
+                self.give_up_compression();
+                Err(CommitError::Refused(error.to_string()))
+            }
+        }
+    }
+
+    /// The oldest closed file, if it is to go. (Always the oldest: so nothing is missing within.)
+    fn expired(&self, today: Day) -> Option<Closed> {
+        let oldest = self.closed.values().next()?;
+        let days = i64::from(today.0) - i64::from(oldest.name.day.0);
+        let is_old = self.config.retention_days > 0 && days > i64::from(self.config.retention_days);
+        let limit = self.config.retention_bytes_max;
+        let is_over = limit > 0 && self.disk_bytes() > limit;
+        (is_old || is_over).then_some(*oldest)
+    }
+
+    fn retire(&mut self, file: Closed, ledger: &mut dyn Ledger) -> Result<Upkeep, Failure> {
+        if self.compression.as_ref().is_some_and(|running| running.file.name == file.name) {
+            self.give_up_compression();
+        }
+        let leaving = Closed { is_leaving: true, ..file };
+        commit(ledger, &[leaving.write()])?;
+        self.closed.insert(file.name.number, leaving);
+        let path = file.name.path(file.stored());
+        self.directory.remove(&path)?;
+        self.directory.sync_names(&path)?;
+        commit(ledger, &[file.forget()])?;
+        self.closed.remove(&file.name.number);
+        log::info!("retention removed {path}");
+        Ok(Upkeep::More)
+    }
+
+    fn compress(&mut self, ledger: &mut dyn Ledger) -> Result<Upkeep, Failure> {
+        let Some(mut running) = self.compression.take() else { return self.begin_compression() };
+        let path = running.file.name.path(Stored::Plain);
+        let failed = |reason| DiskError { operation: "compress", path: path.clone(), reason };
+        let mut chunk = vec![0; CHUNK_BYTES];
+        for _ in 0..STEP_BYTES / CHUNK_BYTES {
+            let wanted = CHUNK_BYTES.min(usize::try_from(running.left).unwrap_or(CHUNK_BYTES));
+            if wanted == 0 {
+                self.finish_compression(running, ledger)?;
+                return Ok(Upkeep::More);
+            }
+            running.reader.read_exact(&mut chunk[..wanted]).map_err(failed)?;
+            running.encoder.write_all(&chunk[..wanted]).map_err(failed)?;
+            running.left -= wanted as u64;
+        }
+        self.compression = Some(running);
+        Ok(Upkeep::More)
+    }
+
+    fn begin_compression(&mut self) -> Result<Upkeep, Failure> {
+        let wanted = |file: &&Closed| file.stored() == Stored::Plain && !file.is_leaving;
+        let Some(file) = self.closed.values().find(wanted).copied().filter(|_| self.config.compress) else {
+            return Ok(Upkeep::Idle);
+        };
+        let part = file.name.part_path();
+        let reader = self.directory.read(&file.name.path(Stored::Plain), 0)?;
+        let counted = Counted { file: self.directory.create(&part)?, bytes: 0 };
+        let failed = |reason| DiskError { operation: "compress", path: part.clone(), reason };
+        let mut encoder = Encoder::new(counted, LEVEL).map_err(failed)?;
+        encoder.include_checksum(true).map_err(failed)?;
+        self.compression = Some(Compression { file, reader, left: file.bytes, encoder });
+        Ok(Upkeep::More)
+    }
+
+    fn finish_compression(&mut self, done: Compression, ledger: &mut dyn Ledger) -> Result<(), Failure> {
+        let (part, path) = (done.file.name.part_path(), done.file.name.path(Stored::Zstd));
+        let failed = |reason| DiskError { operation: "compress", path: part.clone(), reason };
+        let mut counted = done.encoder.finish().map_err(failed)?;
+        counted.file.sync()?;
+        self.directory.rename(&part, &path)?;
+        self.directory.sync_names(&path)?;
+        let compressed = Closed { compressed_bytes: Some(counted.bytes), ..done.file };
+        commit(ledger, &[compressed.write()])?;
+        self.closed.insert(compressed.name.number, compressed);
+        let lines = done.file.name.path(Stored::Plain);
+        self.directory.remove(&lines)?;
+        Ok(self.directory.sync_names(&lines)?)
+    }
+
+    fn give_up_compression(&mut self) {
+        let Some(running) = self.compression.take() else { return };
+        let part = running.file.name.part_path();
+        if let Err(error) = self.directory.remove(&part) {
+            log::warn!("{error}; it is removed at the next start");
+        }
+    }
+}
+
+fn commit(ledger: &mut dyn Ledger, writes: &[Write]) -> Result<(), Failure> {
+    ledger.commit(writes).map_err(|error| Failure::Ledger(CommitError::InDoubt(error.to_string())))
+}
