@@ -140,9 +140,13 @@ impl Archive {
         Ok(Upkeep::More)
     }
 
+    fn first_plain(&self) -> Option<Closed> {
+        let is_plain = |file: &&Closed| file.stored() == Stored::Plain && !file.is_leaving;
+        self.closed.values().find(is_plain).copied()
+    }
+
     fn begin_compression(&mut self) -> Result<Upkeep, Failure> {
-        let wanted = |file: &&Closed| file.stored() == Stored::Plain && !file.is_leaving;
-        let Some(file) = self.closed.values().find(wanted).copied().filter(|_| self.config.compress) else {
+        let Some(file) = self.first_plain().filter(|_| self.config.compress) else {
             return Ok(Upkeep::Idle);
         };
         let part = file.name.part_path();
@@ -170,10 +174,11 @@ impl Archive {
         Ok(self.directory.sync_names(&lines)?)
     }
 
+    /// What is being compressed is always the first plain file: gives back the room of its `.part`.
     fn give_up_compression(&mut self) {
-        let Some(running) = self.compression.take() else { return };
-        let part = running.file.name.part_path();
-        if let Err(error) = self.directory.remove(&part) {
+        self.compression = None;
+        let Some(file) = self.first_plain() else { return };
+        if let Err(error) = self.directory.remove(&file.name.part_path()) {
             log::warn!("{error}; it is removed at the next start");
         }
     }

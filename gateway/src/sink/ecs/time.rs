@@ -21,8 +21,11 @@ impl Day {
     /// Reads `YYYY-MM-DD`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let number = |range| text.get(range).filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?.parse().ok();
-        let (year, month, day): (i32, i32, i32) = (number(0..4)?, number(5..7)?, number(8..10)?);
+        let number = |range| -> Option<i32> {
+            let digits: &str = text.get(range)?;
+            if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+        };
+        let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
         // Howard Hinnant, "chrono-compatible low-level date algorithms", days_from_civil.
         let y = if month <= 2 { year - 1 } else { year };
         let era = y.div_euclid(400);
