@@ -25,9 +25,11 @@ mod upkeep;
 
 use std::collections::BTreeMap;
 
+use driftlog_proto::time::Unix;
+
 use self::directory::{Append, Directory, DiskError};
 pub use self::recover::OpenError;
-pub(crate) use self::recover::write_id;
+pub(crate) use self::recover::{read_id, write_id};
 use self::state::{ArchiveId, Closed, FileName, Head, Open, Stored};
 use self::upkeep::Compression;
 pub use self::upkeep::Upkeep;
@@ -54,12 +56,7 @@ pub struct ArchiveConfig {
 
 impl Default for ArchiveConfig {
     fn default() -> Self {
-        Self {
-            file_bytes_max: 256 * 1024 * 1024,
-            compress: true,
-            retention_days: 0,
-            retention_bytes_max: 0,
-        }
+        Self { file_bytes_max: 256 * 1024 * 1024, compress: true, retention_days: 0, retention_bytes_max: 0 }
     }
 }
 
@@ -79,7 +76,8 @@ pub struct Archive {
     /// A sync of the open file failed: nothing is appended to it any more.
     is_poisoned: bool,
     compression: Option<Compression>,
-    upkeep_not_before: driftlog_proto::time::Unix,
+    compression_not_before: Unix,
+    retention_not_before: Unix,
 }
 
 /// How the archive will stand once the ledger has it.
@@ -127,7 +125,8 @@ impl Archive {
             buffer: Vec::with_capacity(WRITE_BYTES * 2),
             is_poisoned: false,
             compression: None,
-            upkeep_not_before: driftlog_proto::time::Unix(i64::MIN),
+            compression_not_before: Unix(i64::MIN),
+            retention_not_before: Unix(i64::MIN),
         })
     }
 

@@ -48,6 +48,8 @@ pub struct Lines {
     begin: u64,
     end: u64,
     number: u64,
+    /// The present line has no newline yet.
+    is_unfinished: bool,
 }
 
 /// One line.
@@ -91,14 +93,15 @@ impl Lines {
                     Box::new(Decoder::new(reader).map_err(failed)?)
                 }
             };
-            return Ok(Some(Self::over(reader, path)));
+            return Ok(Some(Self::from(reader, path, 0)));
         }
         Ok(None)
     }
 
-    pub(crate) fn over(reader: Box<dyn Read + Send>, path: String) -> Self {
+    /// The lines of a reader that stands at `offset` of the file.
+    pub(crate) fn from(reader: Box<dyn Read + Send>, path: String, offset: u64) -> Self {
         let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-        Self { reader, path, line: Vec::new(), begin: 0, end: 0, number: 0 }
+        Self { reader, path, line: Vec::new(), begin: offset, end: offset, number: 0, is_unfinished: false }
     }
 
     /// The file's path below the archive.
@@ -107,37 +110,62 @@ impl Lines {
         &self.path
     }
 
-    /// The next line. A last one without a newline is shown as it stands; if the file grows after
-    /// that, reading goes on behind it.
+    /// Bytes of lines read so far.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The next line; a last one without a newline as it stands.
     ///
     /// # Errors
     /// When the file cannot be read or decompressed.
     pub fn next_line(&mut self) -> Result<Option<Line<'_>>, DiskError> {
-        self.line.clear();
-        self.begin = self.end;
-        let is_whole = self.fill()?;
+        self.fill()?;
         if self.end == self.begin {
             return Ok(None);
         }
+        Ok(Some(self.show()))
+    }
+
+    /// The next line that a newline ends. `None` is not for ever: when the file has grown, reading
+    /// goes on, also within a line.
+    ///
+    /// # Errors
+    /// When the file cannot be read or decompressed.
+    pub fn next_whole_line(&mut self) -> Result<Option<Line<'_>>, DiskError> {
+        self.fill()?;
+        if self.end == self.begin || self.is_unfinished {
+            return Ok(None);
+        }
+        Ok(Some(self.show()))
+    }
+
+    fn show(&mut self) -> Line<'_> {
         self.number += 1;
+        let is_whole = !std::mem::take(&mut self.is_unfinished);
         let length = self.end - self.begin - u64::from(is_whole);
-        Ok(Some(Line {
+        Line {
             bytes: &self.line,
             begin: self.begin,
             end: self.end,
             number: self.number,
             is_whole,
             is_cut: length > self.line.len() as u64,
-        }))
+        }
     }
 
     /// Reads up to a newline or the end; keeps no more than a line may have.
-    fn fill(&mut self) -> Result<bool, DiskError> {
+    fn fill(&mut self) -> Result<(), DiskError> {
+        if !self.is_unfinished {
+            self.line.clear();
+            self.begin = self.end;
+        }
         loop {
             let available = match self.reader.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(reason) => return Err(DiskError { operation: "read", path: self.path.clone(), reason }),
-                Ok([]) => return Ok(false),
+                Ok([]) => return Ok(()),
                 Ok(available) => available,
             };
             let newline = available.iter().position(|byte| *byte == b'\n');
@@ -147,8 +175,9 @@ impl Lines {
             let used = text.len() + usize::from(newline.is_some());
             self.reader.consume(used);
             self.end += used as u64;
-            if newline.is_some() {
-                return Ok(true);
+            self.is_unfinished = newline.is_none();
+            if !self.is_unfinished {
+                return Ok(());
             }
         }
     }

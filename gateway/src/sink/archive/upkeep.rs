@@ -34,6 +34,14 @@ pub enum Upkeep {
     More,
 }
 
+/// What is to be done next.
+#[derive(Clone, Copy)]
+enum Step {
+    Nothing,
+    Retire(Closed),
+    Compress,
+}
+
 /// A file that is being compressed.
 pub(super) struct Compression {
     file: Closed,
@@ -77,35 +85,53 @@ impl Archive {
     /// [`CommitError::Refused`] when the disk refuses: it is tried again later. After
     /// [`CommitError::InDoubt`] archive and ledger must be opened afresh.
     pub fn upkeep(&mut self, ledger: &mut dyn Ledger, now: Unix) -> Result<Upkeep, CommitError> {
-        if now < self.upkeep_not_before {
-            return Ok(Upkeep::Idle);
-        }
-        let done = match self.expired(Day::of(now)) {
-            Some(file) => self.retire(file, ledger),
-            None => self.compress(ledger),
+        let step = self.due(now);
+        let done = match step {
+            Step::Nothing => return Ok(Upkeep::Idle),
+            Step::Retire(file) => self.retire(file, ledger),
+            Step::Compress => self.compress(ledger),
         };
         match done {
-            Ok(upkeep) => Ok(upkeep),
+            Ok(()) => Ok(Upkeep::More),
             Err(Failure::Ledger(error)) => Err(error),
             Err(Failure::Disk(error)) => {
-                self.upkeep_not_before = Unix(now.0.saturating_add(PAUSE_NS));
-                self.give_up_compression();
+                let later = Unix(now.0.saturating_add(PAUSE_NS));
+                match step {
+                    Step::Compress => {
+                        self.compression_not_before = later;
+                        self.give_up_compression();
+                    }
+                    _ => self.retention_not_before = later,
+                }
                 Err(CommitError::Refused(error.to_string()))
             }
         }
     }
 
-    /// The oldest closed file, if it is to go. (Always the oldest: so nothing is missing within.)
-    fn expired(&self, today: Day) -> Option<Closed> {
-        let oldest = self.closed.values().next()?;
-        let days = i64::from(today.0) - i64::from(oldest.name.day.0);
-        let is_old = self.config.retention_days > 0 && days > i64::from(self.config.retention_days);
-        let limit = self.config.retention_bytes_max;
-        let is_over = limit > 0 && self.disk_bytes() > limit;
-        (is_old || is_over).then_some(*oldest)
+    /// What is to be done next. A file is compressed before retention asks how much room all take,
+    /// unless the disk has just refused that.
+    fn due(&self, now: Unix) -> Step {
+        let may_compress = self.config.compress && now >= self.compression_not_before;
+        let oldest = self.closed.values().next().filter(|_| now >= self.retention_not_before);
+        match oldest {
+            Some(file) if self.is_old(file, Day::of(now)) => Step::Retire(*file),
+            _ if may_compress && self.first_plain().is_some() => Step::Compress,
+            Some(file) if self.is_over_size() => Step::Retire(*file),
+            _ => Step::Nothing,
+        }
     }
 
-    fn retire(&mut self, file: Closed, ledger: &mut dyn Ledger) -> Result<Upkeep, Failure> {
+    fn is_old(&self, file: &Closed, today: Day) -> bool {
+        let days = i64::from(today.0) - i64::from(file.name.day.0);
+        file.is_leaving || self.config.retention_days > 0 && days > i64::from(self.config.retention_days)
+    }
+
+    fn is_over_size(&self) -> bool {
+        self.config.retention_bytes_max > 0 && self.disk_bytes() > self.config.retention_bytes_max
+    }
+
+    /// Removes the oldest file. (Always the oldest: so nothing is missing within.)
+    fn retire(&mut self, file: Closed, ledger: &mut dyn Ledger) -> Result<(), Failure> {
         if self.compression.as_ref().is_some_and(|running| running.file.name == file.name) {
             self.give_up_compression();
         }
@@ -118,10 +144,10 @@ impl Archive {
         commit(ledger, &[file.forget()])?;
         self.closed.remove(&file.name.number);
         log::info!("retention removed {path}");
-        Ok(Upkeep::More)
+        Ok(())
     }
 
-    fn compress(&mut self, ledger: &mut dyn Ledger) -> Result<Upkeep, Failure> {
+    fn compress(&mut self, ledger: &mut dyn Ledger) -> Result<(), Failure> {
         let Some(mut running) = self.compression.take() else { return self.begin_compression() };
         let path = running.file.name.path(Stored::Plain);
         let failed = |reason| DiskError { operation: "compress", path: path.clone(), reason };
@@ -129,15 +155,14 @@ impl Archive {
         for _ in 0..STEP_BYTES / CHUNK_BYTES {
             let wanted = CHUNK_BYTES.min(usize::try_from(running.left).unwrap_or(CHUNK_BYTES));
             if wanted == 0 {
-                self.finish_compression(running, ledger)?;
-                return Ok(Upkeep::More);
+                return self.finish_compression(running, ledger);
             }
             running.reader.read_exact(&mut chunk[..wanted]).map_err(failed)?;
             running.encoder.write_all(&chunk[..wanted]).map_err(failed)?;
             running.left -= wanted as u64;
         }
         self.compression = Some(running);
-        Ok(Upkeep::More)
+        Ok(())
     }
 
     fn first_plain(&self) -> Option<Closed> {
@@ -145,10 +170,8 @@ impl Archive {
         self.closed.values().find(is_plain).copied()
     }
 
-    fn begin_compression(&mut self) -> Result<Upkeep, Failure> {
-        let Some(file) = self.first_plain().filter(|_| self.config.compress) else {
-            return Ok(Upkeep::Idle);
-        };
+    fn begin_compression(&mut self) -> Result<(), Failure> {
+        let Some(file) = self.first_plain() else { return Ok(()) };
         let part = file.name.part_path();
         let reader = self.directory.read(&file.name.path(Stored::Plain), 0)?;
         let counted = Counted { file: self.directory.create(&part)?, bytes: 0 };
@@ -156,7 +179,7 @@ impl Archive {
         let mut encoder = Encoder::new(counted, LEVEL).map_err(failed)?;
         encoder.include_checksum(true).map_err(failed)?;
         self.compression = Some(Compression { file, reader, left: file.bytes, encoder });
-        Ok(Upkeep::More)
+        Ok(())
     }
 
     fn finish_compression(&mut self, done: Compression, ledger: &mut dyn Ledger) -> Result<(), Failure> {
