@@ -14,6 +14,7 @@
 mod device;
 mod gateway;
 mod line;
+mod scenarios;
 
 use device::Device;
 use gateway::Gateway;
@@ -140,7 +141,7 @@ fn pass(
         gateway.hear(now, &message);
     }
     gateway.commit(faults.commit_fails, chance);
-    for message in gateway.speak(now) {
+    if let Some(message) = gateway.speak(now) {
         line.send_down(now, message, faults, chance);
     }
     for message in line.arrived_down(now, chance) {

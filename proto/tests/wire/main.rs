@@ -1,0 +1,13 @@
+//! What stands on the wire and on flash: messages, sealed items and blocks.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+mod arbitrary;
+mod block;
+mod limits;
+
+mod hostile;
+mod item;
+mod message;
+
+mod vectors;
+mod zstd;
