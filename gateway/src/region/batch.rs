@@ -91,7 +91,9 @@ fn gather<L: Ledger>(region: &mut Region<L>, sink: usize) -> Option<Batch> {
         }
     }
     for id in &waiting {
-        let is_empty = |device: &Device| device.lanes().all(|lane| lane.feeds.get(sink).is_none_or(|feed| feed.is_empty()));
+        let is_empty = |device: &Device| {
+            device.lanes().all(|lane| lane.feeds.get(sink).is_none_or(|feed| feed.is_empty()))
+        };
         if region.devices.get(id).is_none_or(is_empty) {
             region.waiting.get_mut(sink)?.remove(id);
         }
@@ -131,7 +133,15 @@ fn take(device: &mut Device, id: &DeviceId, lane: Lane, sink: usize, batch: &mut
         }
         let (end, received) = (pending.end, pending.received);
         let Some(what) = what(device, pending) else { continue };
-        batch.entries.push(Entry { device: id.clone(), lane, run: end.run, end, received, labels: labels.clone(), what });
+        batch.entries.push(Entry {
+            device: id.clone(),
+            lane,
+            run: end.run,
+            end,
+            received,
+            labels: labels.clone(),
+            what,
+        });
     }
     (entries > 0).then(|| LaneTaken { device: id.clone(), lane, taken, bytes })
 }
@@ -157,7 +167,10 @@ fn writes<L: Ledger>(region: &Region<L>, sink: usize, lanes: &[LaneTaken]) -> Ve
         let Some(device) = region.devices.get(&taken.device) else { continue };
         for state in device.lanes().filter(|state| state.lane == taken.lane) {
             let record = state.record(&region.config.sinks, sink, &taken.taken);
-            writes.push(Write { key: LaneRecord::key(&taken.device, taken.lane), value: Some(record.encode()) });
+            writes.push(Write {
+                key: LaneRecord::key(&taken.device, taken.lane),
+                value: Some(record.encode()),
+            });
         }
         if !written.insert(&taken.device) {
             continue;
@@ -171,7 +184,8 @@ fn writes<L: Ledger>(region: &Region<L>, sink: usize, lanes: &[LaneTaken]) -> Ve
 impl<L: Ledger> Region<L> {
     /// A batch is durable, or is not.
     pub fn handle_committed(&mut self, now: Now, number: u64, result: Result<(), CommitError>) -> Next {
-        let is_current = self.outstanding.as_ref().is_some_and(|outstanding| outstanding.batch.number == number);
+        let is_current =
+            self.outstanding.as_ref().is_some_and(|outstanding| outstanding.batch.number == number);
         if !is_current {
             return Next::Continue;
         }

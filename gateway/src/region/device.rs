@@ -158,12 +158,17 @@ impl<L: Ledger> Region<L> {
             return;
         }
         self.swept = now;
-        let busy: Vec<&DeviceId> = self.outstanding.iter().flat_map(super::batch::Outstanding::devices).collect();
+        let busy: Vec<&DeviceId> =
+            self.outstanding.iter().flat_map(super::batch::Outstanding::devices).collect();
         self.devices.retain(|id, device| {
             let is_silent = now.ms_since(device.heard) > IDLE_MS && device.answer_at.is_none();
             !is_silent || !device.lanes().all(LaneState::is_idle) || busy.contains(&id)
         });
-        let active = self.devices.values().filter(|device| device.is_connected(now)).map(|device| device.lanes().count());
+        let active = self
+            .devices
+            .values()
+            .filter(|device| device.is_connected(now))
+            .map(|device| device.lanes().count());
         self.lanes_active = active.sum::<usize>() as u64;
     }
 }

@@ -58,7 +58,13 @@ pub(super) struct LaneState {
 }
 
 impl LaneState {
-    pub(super) fn new(lane: Lane, sinks: Sinks, names: &[SinkRole], barrier: AckNumber, record: LaneRecord) -> Self {
+    pub(super) fn new(
+        lane: Lane,
+        sinks: Sinks,
+        names: &[SinkRole],
+        barrier: AckNumber,
+        record: LaneRecord,
+    ) -> Self {
         let runs = record.runs.iter().map(|run| restored(run, names)).collect();
         Self {
             lane,
@@ -113,9 +119,9 @@ impl LaneState {
             }
             let pending = feed.pop_front()?;
             let bytes = pending.bytes();
-            let mark = taken
-                .place(pending.end)
-                .or_else(|| runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink)));
+            let mark = taken.place(pending.end).or_else(|| {
+                runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink))
+            });
             if let Some(pending) = beyond(mark, pending) {
                 return Some(pending);
             }
@@ -173,7 +179,9 @@ fn restored(record: &RunRecord, names: &[SinkRole]) -> Run {
     run.last_echo = record.last_echo;
     for (at, sink) in names.iter().enumerate() {
         let mark = record.marks.iter().find(|mark| mark.sink == sink.name);
-        if let (Some(mark), Some(place), Some(bits)) = (mark, run.marks.get_mut(at), run.notices_durable.get_mut(at)) {
+        if let (Some(mark), Some(place), Some(bits)) =
+            (mark, run.marks.get_mut(at), run.notices_durable.get_mut(at))
+        {
             *place = Some(mark.place);
             *bits = mark.notices;
         }
@@ -195,7 +203,8 @@ fn recorded(run: &Run, names: &[SinkRole], sink: usize, taken: &Taken) -> Option
         }
         place.map(|place| Mark { sink: name.to_owned(), place, notices })
     };
-    let marks: Vec<Mark> = names.iter().enumerate().filter_map(|(at, role)| mark_of(at, &role.name)).collect();
+    let marks: Vec<Mark> =
+        names.iter().enumerate().filter_map(|(at, role)| mark_of(at, &role.name)).collect();
     (!marks.is_empty()).then(|| RunRecord {
         run: run.run,
         parent: run.parent,

@@ -32,8 +32,8 @@ use driftlog_proto::time::{Mono, Now};
 
 use crate::ledger::{Ledger, LedgerError, Write};
 use crate::sink::Batch;
-pub use counters::{Counters, Refused};
 pub use batch::Next;
+pub use counters::{Counters, Refused};
 use device::Device;
 pub use status::{DeviceStatus, LaneStatus, RegionStatus};
 

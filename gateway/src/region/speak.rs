@@ -32,7 +32,11 @@ impl<L: Ledger> Region<L> {
         let number = self.issued();
         let device = self.devices.get_mut(id)?;
         device.answer_at = None;
-        let echo = device.session.map(|session| Echo { session: session.id, mono: session.mono, received: session.received });
+        let echo = device.session.map(|session| Echo {
+            session: session.id,
+            mono: session.mono,
+            received: session.received,
+        });
         let lanes = device.lanes.iter_mut().flatten().map(|state| AckLane {
             lane: state.lane,
             runs: state.receiver.poll_acknowledged(),

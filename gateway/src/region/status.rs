@@ -118,7 +118,9 @@ impl<L> Region<L> {
         let runs = state.receiver.runs();
         let newest = runs.last();
         let acknowledged = newest.and_then(|run| run.lowest(self.roles)).map_or(0, |place| place.seq.0);
-        let bits = runs.iter().fold(0, |bits, run| bits | run.notices_durable.iter().fold(0, |all, bits| all | bits));
+        let bits = runs
+            .iter()
+            .fold(0, |bits, run| bits | run.notices_durable.iter().fold(0, |all, bits| all | bits));
         let named = |notice: &Notice| bits & driftlog_proto::receiver::notice_bit(*notice) != 0;
         let causes = Cause::ALL.into_iter().zip(state.lost).filter(|(_, lost)| *lost > 0);
         let device_next = state.device_next.map(|place| place.seq.0);
@@ -134,7 +136,11 @@ impl<L> Region<L> {
             held: state.receiver.held_items(),
             memory_bytes: state.memory_bytes(),
             lost: causes.map(|(cause, lost)| (cause.name().to_owned(), lost)).collect(),
-            notices: Notice::ALL.iter().filter(|notice| named(notice)).map(|notice| notice.name().to_owned()).collect(),
+            notices: Notice::ALL
+                .iter()
+                .filter(|notice| named(notice))
+                .map(|notice| notice.name().to_owned())
+                .collect(),
             spool_bytes: state.beat.map(|beat| beat.spool_bytes),
             oldest_age_ms: state.beat.map(|beat| beat.oldest_age_ms),
             paused: state.beat.is_some_and(|beat| beat.paused),
