@@ -21,6 +21,8 @@ pub use error::ConfigError;
 pub use source::{FileSource, SourceConfig};
 pub use spool::{Durability, LaneConfig, Overflow, SpoolSettings};
 
+pub(crate) use error::nearest;
+
 use error::Fault;
 use reader::{Document, Section};
 
