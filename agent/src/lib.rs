@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod compress;
 pub mod config;
 pub mod identity;
 pub mod link;
@@ -32,6 +33,8 @@ use stdin::{Arrived, Stdin};
 
 /// How long a stopping agent goes on sending.
 pub const STOP_WAIT_MS: u64 = 3_000;
+/// How often the process's memory is measured, while the agent is awake.
+const MEASURE_MS: u64 = 10_000;
 
 /// What decides: sources, packing, spool and senders as one state machine without a clock, a
 /// network or a thread. After any `handle_*`, [`poll`](Self::poll) does the work, then
@@ -49,16 +52,18 @@ pub trait Core: Sized {
     /// The link is up, in a new session.
     fn handle_link_up(&mut self, now: Now, session: SessionId);
     /// The link is down; what was on the air may be lost.
-    fn handle_link_down(&mut self, now: Now);
+    fn handle_link_down(&mut self);
     /// The gateway said something.
     fn handle_down(&mut self, now: Now, message: &[u8]);
     /// Some file may have changed.
-    fn handle_changed(&mut self, now: Now);
+    fn handle_changed(&mut self);
     /// Bytes came from standard input; returns how many were taken. The rest comes again.
-    fn handle_stdin(&mut self, now: Now, bytes: &[u8]) -> usize;
+    fn handle_stdin(&mut self, bytes: &[u8]) -> usize;
     /// Standard input has ended.
-    fn handle_stdin_closed(&mut self, now: Now);
-    /// Does what is to do: a bounded piece of it, with a deadline of now if there is more.
+    fn handle_stdin_closed(&mut self);
+    /// Resident memory, as it was just measured.
+    fn handle_memory(&mut self, bytes: u64);
+    /// Does what is to do: a bounded piece of it, with a deadline that has passed if there is more.
     fn poll(&mut self, now: Now);
     /// Writes the next message to be sent into `message`, which is empty; false if there is none.
     fn poll_publish(&mut self, now: Now, message: &mut Vec<u8>) -> bool;
@@ -66,9 +71,9 @@ pub trait Core: Sized {
     fn poll_deadline(&self) -> Mono;
     /// How things are.
     fn status(&self, now: Now) -> CoreStatus;
-    /// Takes no more lines and seals what is open.
+    /// Seals what is open: the process is about to end.
     fn stop(&mut self, now: Now);
-    /// Whether everything that was taken is sealed and acknowledged.
+    /// Whether everything that is sealed is acknowledged, and nothing is open.
     fn is_drained(&self) -> bool;
 }
 
@@ -143,6 +148,7 @@ pub fn run<C: Core>(config: &Config) -> Result<(), RunError<C::Error>> {
                 shown: Shown::new(config, boot, now.mono),
                 signals: Signals::new()?,
                 clock,
+                measure_at: now.mono,
             };
             shell.drive(core).await;
             Ok(())
@@ -160,6 +166,8 @@ struct Shell<L> {
     shown: Shown,
     signals: Signals,
     clock: Arc<Clock>,
+    /// When to measure the process's memory.
+    measure_at: Mono,
 }
 
 impl<L: Link> Shell<L> {
@@ -167,27 +175,28 @@ impl<L: Link> Shell<L> {
     async fn drive<C: Core>(mut self, mut core: C) {
         let mut stop = Stop::No;
         loop {
-            let taken = core.handle_stdin(self.clock.now(), self.stdin.waiting());
-            self.stdin.take(taken);
-            core.poll(self.clock.now());
+            let now = self.clock.now();
+            self.feed(&mut core, now);
+            core.poll(now);
             let is_blocked = self.publish(&mut core);
-            if stop.is_reached(self.clock.now().mono, core.is_drained(), self.link.is_up()) {
+            if stop.is_reached(now.mono, core.is_drained(), self.link.is_up()) {
+                core.stop(now);
                 return self.link.close().await;
             }
             let deadline = core.poll_deadline().min(stop.deadline());
             let wait = self.clock.until(deadline);
             tokio::select! {
                 event = self.link.event(is_blocked) => self.hear(&mut core, event),
-                () = self.watch.changed() => core.handle_changed(self.clock.now()),
+                () = self.watch.changed() => core.handle_changed(),
                 arrived = self.stdin.arrived() => if arrived == Arrived::End {
-                    core.handle_stdin_closed(self.clock.now());
+                    core.handle_stdin_closed();
                     if self.stdin_is_all {
                         stop = Stop::WhenDrained;
                     }
                 },
                 question = self.socket.question() => {
                     let now = self.clock.now();
-                    question.answer(&self.shown.status(now, core.status(now)));
+                    question.answer(&self.shown.status(core.status(now)));
                 }
                 () = sleep(wait) => {}
                 () = self.signals.asked_to_stop() => {
@@ -196,6 +205,18 @@ impl<L: Link> Shell<L> {
                     stop = stop.asked(now.mono);
                 }
             }
+        }
+    }
+
+    /// Gives the core what the shell has for it: standard input and the size of the process.
+    fn feed<C: Core>(&mut self, core: &mut C, now: Now) {
+        if !self.stdin.waiting().is_empty() {
+            let taken = core.handle_stdin(self.stdin.waiting());
+            self.stdin.take(taken);
+        }
+        if now.mono >= self.measure_at {
+            self.measure_at = now.mono.plus_ms(MEASURE_MS);
+            core.handle_memory(status::memory_bytes());
         }
     }
 
@@ -218,7 +239,7 @@ impl<L: Link> Shell<L> {
         self.shown.hear(now.mono, &event);
         match event {
             LinkEvent::Up { session } => core.handle_link_up(now, session),
-            LinkEvent::Down { .. } => core.handle_link_down(now),
+            LinkEvent::Down { .. } => core.handle_link_down(),
             LinkEvent::Message { payload } => core.handle_down(now, &payload),
             LinkEvent::Ready => {}
         }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftlog_proto::ids::{BootId, Place};
-use driftlog_proto::time::{ClockState, Mono, Now};
+use driftlog_proto::ids::BootId;
+use driftlog_proto::time::Mono;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
@@ -25,36 +25,17 @@ const ANSWERS_MAX: usize = 4;
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// How the agent is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// The agent's version.
-    pub version: String,
     /// Its process id.
     pub process: u32,
-    /// The device.
-    pub device_id: String,
-    /// Milliseconds since the agent started.
-    pub uptime_ms: u64,
-    /// The clocks.
-    pub clock: ClockStatus,
-    /// The connection.
-    pub link: LinkStatus,
-    /// Lanes and sources.
-    #[serde(flatten)]
-    pub core: CoreStatus,
-}
-
-/// What the clocks show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClockStatus {
-    /// `unset`, `unsynchronised` or `synchronised`.
-    pub state: String,
-    /// The wall clock, in milliseconds since 1970.
-    pub wall_ms: i64,
-    /// Milliseconds since boot.
-    pub mono_ms: u64,
     /// This boot.
     pub boot: String,
+    /// The connection.
+    pub link: LinkStatus,
+    /// Lanes, sources and clock.
+    #[serde(flatten)]
+    pub core: CoreStatus,
 }
 
 /// How the connection is.
@@ -64,7 +45,7 @@ pub struct LinkStatus {
     pub broker: String,
     /// Whether it is connected and subscribed.
     pub is_up: bool,
-    /// Milliseconds since it went up or down.
+    /// When it went up or down, milliseconds after the agent's start.
     pub since_ms: u64,
     /// Connections made since the agent started.
     pub connections: u64,
@@ -72,84 +53,86 @@ pub struct LinkStatus {
     pub last_error: Option<String>,
 }
 
-/// What the pipeline tells about itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The pipeline at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CoreStatus {
-    /// Each lane.
-    pub lanes: Vec<LaneStatus>,
-    /// Each file that is followed, and stdin.
-    pub sources: Vec<SourceStatus>,
-    /// Lines that were longer than a line may be, and were cut.
-    pub lines_cut: u64,
-    /// Why the gateway does not serve this device, if it said so.
+    /// The device.
+    pub device_id: String,
+    /// The agent's version.
+    pub agent: String,
+    /// Milliseconds since the agent started.
+    pub uptime_ms: u64,
+    /// There is a connection to the broker.
+    pub connected: bool,
+    /// The gateway has answered in this connection.
+    pub answered: bool,
+    /// Why the gateway does not serve this device.
     pub refused: Option<String>,
+    /// What is known of the wall clock: `unset`, `unsynchronised` or `synchronised`.
+    pub clock: String,
+    /// The wall clock, nanoseconds since 1970.
+    pub wall_ns: i64,
+    /// Lines and parts of lines read since the start.
+    pub lines: u64,
+    /// Lines cut since the start.
+    pub lines_cut: u64,
+    /// Its lanes.
+    pub lanes: Vec<LaneStatus>,
+    /// Its sources.
+    pub sources: Vec<SourceStatus>,
 }
 
-/// How a lane is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A lane at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LaneStatus {
     /// Its name.
     pub lane: String,
-    /// The place below which everything is acknowledged.
-    pub base: PlaceStatus,
-    /// The place after the newest durable item.
-    pub next: PlaceStatus,
-    /// The number of the first record that was not yet sent in this session.
-    pub sent_seq: u64,
-    /// Bytes of items on the air: sent and not acknowledged.
+    /// The current run.
+    pub run: String,
+    /// The number after the newest record on flash.
+    pub sealed: u64,
+    /// The number below which everything is acknowledged.
+    pub acknowledged: u64,
+    /// Records on flash that are not acknowledged.
+    pub waiting: u64,
+    /// Records in the open block, not on flash yet.
+    pub open: u64,
+    /// Items on the air.
+    pub in_flight: usize,
+    /// Bytes of items on the air.
     pub in_flight_bytes: u64,
-    /// Records sealed and not acknowledged.
-    pub records_waiting: u64,
-    /// Bytes on flash.
-    pub bytes: u64,
-    /// Bytes that it may take.
-    pub bytes_max: u64,
-    /// Milliseconds since the oldest unacknowledged block was opened, as far as it is known.
-    pub oldest_age_ms: Option<u64>,
-    /// Records declared lost, by cause; causes without one are left out.
+    /// Bytes that the gateway is willing to receive.
+    pub credit: u32,
+    /// Bytes of the spool's segments.
+    pub spool_bytes: u64,
+    /// Records declared lost since the spool was made, by cause.
     pub dropped: BTreeMap<String, u64>,
-    /// Whether the sources wait for room.
-    pub is_paused: bool,
-    /// What the disk said last, while it refuses.
+    /// Milliseconds since the oldest unacknowledged block was opened; none when that was before
+    /// this boot.
+    pub oldest_age_ms: Option<u64>,
+    /// The sources wait because this lane cannot take more.
+    pub paused: bool,
+    /// Why the last write failed.
     pub last_error: Option<String>,
 }
 
-/// A place, in numbers and digits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlaceStatus {
-    /// The run.
-    pub run: String,
-    /// The number of the record that comes next.
-    pub seq: u64,
-    /// The chain before it.
-    pub chain: String,
-}
-
-impl From<&Place> for PlaceStatus {
-    fn from(place: &Place) -> Self {
-        Self { run: place.run.to_string(), seq: place.seq.0, chain: place.chain.to_string() }
-    }
-}
-
-/// How far a source is read.
+/// A source at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceStatus {
-    /// Its path, or `stdin`.
+    /// Its path.
     pub path: String,
-    /// Bytes read.
+    /// How far it is read, bytes.
     pub offset: u64,
-    /// Bytes that there are, as far as it is known.
-    pub length: Option<u64>,
+    /// Its length, bytes.
+    pub length: u64,
 }
 
-/// What the shell knows for the status: the device, the clocks, the connection.
+/// What the shell knows for the status: the process and the connection.
 #[derive(Debug)]
 pub struct Shown {
-    device_id: String,
     boot: BootId,
     started: Mono,
     link: LinkStatus,
-    link_since: Mono,
 }
 
 impl Shown {
@@ -158,7 +141,7 @@ impl Shown {
     pub fn new(config: &Config, boot: BootId, now: Mono) -> Self {
         let broker = format!("{}:{}", config.broker.host, config.broker.port);
         let link = LinkStatus { broker, ..LinkStatus::default() };
-        Self { device_id: config.device_id.to_string(), boot, started: now, link, link_since: now }
+        Self { boot, started: now, link }
     }
 
     /// Something happened on the link; says it to the log too.
@@ -178,38 +161,23 @@ impl Shown {
             LinkEvent::Message { .. } | LinkEvent::Ready => {}
         }
         if was_up != self.link.is_up {
-            self.link_since = now;
+            self.link.since_ms = now.ms_since(self.started);
         }
     }
 
     /// The whole status.
     #[must_use]
-    pub fn status(&self, now: Now, core: CoreStatus) -> Status {
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process: std::process::id(),
-            device_id: self.device_id.clone(),
-            uptime_ms: now.mono.ms_since(self.started),
-            clock: ClockStatus {
-                state: clock_state_name(now.state).to_owned(),
-                wall_ms: now.wall.0.div_euclid(1_000_000),
-                mono_ms: now.mono.0 / 1_000_000,
-                boot: self.boot.to_string(),
-            },
-            link: LinkStatus { since_ms: now.mono.ms_since(self.link_since), ..self.link.clone() },
-            core,
-        }
+    pub fn status(&self, core: CoreStatus) -> Status {
+        Status { process: std::process::id(), boot: self.boot.to_string(), link: self.link.clone(), core }
     }
 }
 
-/// The word for a clock state, the same everywhere.
+/// Bytes of this process's resident memory; 0 where the kernel does not say.
 #[must_use]
-pub fn clock_state_name(state: ClockState) -> &'static str {
-    match state {
-        ClockState::Unset => "unset",
-        ClockState::Unsynchronised => "unsynchronised",
-        ClockState::Synchronised => "synchronised",
-    }
+pub fn memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0u64);
+    pages * rustix::param::page_size() as u64
 }
 
 /// The listening socket.
@@ -304,18 +272,14 @@ mod tests {
     use super::*;
 
     fn status() -> Status {
-        Status {
-            version: "0.1.0".to_owned(),
-            process: 7,
-            device_id: "pump-7".to_owned(),
-            uptime_ms: 1,
-            clock: ClockStatus { state: "unset".to_owned(), wall_ms: 0, mono_ms: 5, boot: "00".to_owned() },
-            link: LinkStatus::default(),
-            core: CoreStatus {
-                lanes: vec![LaneStatus { lane: "bulk".to_owned(), ..LaneStatus::default() }],
-                ..CoreStatus::default()
-            },
-        }
+        let lane = LaneStatus { lane: "bulk".to_owned(), ..LaneStatus::default() };
+        let core = CoreStatus { device_id: "pump-7".to_owned(), lanes: vec![lane], ..CoreStatus::default() };
+        Status { process: 7, boot: "00".to_owned(), link: LinkStatus::default(), core }
+    }
+
+    #[test]
+    fn a_process_has_some_memory() {
+        assert!(memory_bytes() > 100_000);
     }
 
     #[tokio::test]

@@ -1,4 +1,6 @@
 //! The shore of driftlog.
 
+pub mod decompress;
 pub mod ledger;
+pub mod region;
 pub mod sink;

@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
+use driftlog_proto::ids::Lane;
+
 use super::{FAILED, fail, say};
 use crate::config::Config;
-use crate::status::{LaneStatus, LinkStatus, Status, ask};
+use crate::status::{CoreStatus, LaneStatus, LinkStatus, Status, ask};
 
 pub(super) fn show(config: &Config, json: bool) -> u8 {
     match ask(&config.state_dir) {
@@ -12,7 +14,7 @@ pub(super) fn show(config: &Config, json: bool) -> u8 {
             Ok(line) => say(&(line + "\n")),
             Err(error) => fail(FAILED, format_args!("error: {error}")),
         },
-        Ok(status) => say(&words(&status)),
+        Ok(status) => say(&words(config, &status)),
         Err(error) => fail(
             FAILED,
             format_args!(
@@ -24,42 +26,44 @@ pub(super) fn show(config: &Config, json: bool) -> u8 {
 }
 
 /// The status as a person reads it.
-fn words(status: &Status) -> String {
+fn words(config: &Config, status: &Status) -> String {
+    let core = &status.core;
     let mut text = format!(
         "{}: driftlog-agent {}, process {}, for {}\n",
-        status.device_id,
-        status.version,
+        core.device_id,
+        core.agent,
         status.process,
-        duration(status.uptime_ms)
+        duration(core.uptime_ms)
     );
     let mut line = |name: &str, value: &str| {
         // Writing to a String does not fail.
         let _ = writeln!(text, "{name:<6} {value}");
     };
-    line("link", &link(&status.link));
-    line("clock", &status.clock.state);
-    if let Some(reason) = &status.core.refused {
+    line("link", &link(&status.link, core));
+    line("clock", &core.clock);
+    if let Some(reason) = &core.refused {
         line("", &format!("the gateway refuses this device: {reason}"));
     }
-    if status.core.lines_cut > 0 {
-        line("", &format!("{} lines were too long and were cut", number(status.core.lines_cut)));
+    if core.lines_cut > 0 {
+        line("", &format!("lines that were too long and were cut: {}", number(core.lines_cut)));
     }
     text.push('\n');
-    text.push_str(&lanes(&status.core.lanes));
-    if !status.core.sources.is_empty() {
+    text.push_str(&lanes(config, &core.lanes));
+    if !core.sources.is_empty() {
         text.push_str("\nsources\n");
     }
-    for source in &status.core.sources {
-        let of = source.length.map(|length| format!(" of {}", bytes(length))).unwrap_or_default();
-        let _ = writeln!(text, "  {}  read {}{of}", source.path, bytes(source.offset));
+    for source in &core.sources {
+        let _ =
+            writeln!(text, "  {}  read {} of {}", source.path, bytes(source.offset), bytes(source.length));
     }
     text
 }
 
-fn link(link: &LinkStatus) -> String {
-    let since = duration(link.since_ms);
+fn link(link: &LinkStatus, core: &CoreStatus) -> String {
+    let since = duration(core.uptime_ms.saturating_sub(link.since_ms));
     if link.is_up {
-        return format!("connected to {} for {since}, {} connections so far", link.broker, link.connections);
+        let answered = if core.answered { "" } else { ", the gateway has not answered yet" };
+        return format!("connected to {} for {since}{answered}", link.broker);
     }
     match &link.last_error {
         Some(error) => format!("not connected for {since}: {error}"),
@@ -67,24 +71,25 @@ fn link(link: &LinkStatus) -> String {
     }
 }
 
-fn lanes(lanes: &[LaneStatus]) -> String {
-    let head = ["lane", "sealed", "sent", "acknowledged", "waiting", "on flash", "oldest", "dropped"];
+fn lanes(config: &Config, lanes: &[LaneStatus]) -> String {
+    let head = ["lane", "sealed", "on the air", "acknowledged", "waiting", "on flash", "oldest", "dropped"];
     let mut rows = vec![head.map(str::to_owned)];
     for lane in lanes {
+        let most = Lane::from_name(&lane.lane).map_or(0, |name| config.spool.lane(name).bytes_max);
         rows.push([
             lane.lane.clone(),
-            number(lane.next.seq),
-            number(lane.sent_seq),
-            number(lane.base.seq),
-            number(lane.records_waiting),
-            format!("{} of {}", bytes(lane.bytes), bytes(lane.bytes_max)),
+            number(lane.sealed),
+            bytes(lane.in_flight_bytes),
+            number(lane.acknowledged),
+            number(lane.waiting),
+            format!("{} of {}", bytes(lane.spool_bytes), bytes(most)),
             lane.oldest_age_ms.map_or_else(|| "-".to_owned(), duration),
             dropped(lane),
         ]);
     }
     let mut text = table(&rows);
     for lane in lanes {
-        if lane.is_paused {
+        if lane.paused {
             let _ = writeln!(text, "{}: the sources wait for room", lane.lane);
         }
         if let Some(error) = &lane.last_error {
@@ -98,7 +103,8 @@ fn dropped(lane: &LaneStatus) -> String {
     if lane.dropped.is_empty() {
         return "0".to_owned();
     }
-    let causes: Vec<_> = lane.dropped.iter().map(|(cause, count)| format!("{} {cause}", number(*count))).collect();
+    let causes: Vec<_> =
+        lane.dropped.iter().map(|(cause, count)| format!("{} {cause}", number(*count))).collect();
     causes.join(", ")
 }
 
@@ -161,82 +167,75 @@ fn duration(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{ClockStatus, CoreStatus, PlaceStatus, SourceStatus};
-
-    fn place(seq: u64) -> PlaceStatus {
-        PlaceStatus { seq, ..PlaceStatus::default() }
-    }
+    use crate::status::SourceStatus;
 
     fn status() -> Status {
         let bulk = LaneStatus {
             lane: "bulk".to_owned(),
-            base: place(1_204_000),
-            next: place(1_234_567),
-            sent_seq: 1_210_000,
-            records_waiting: 30_567,
-            bytes: 12_897_484,
-            bytes_max: 256 << 20,
+            sealed: 1_234_567,
+            acknowledged: 1_204_000,
+            waiting: 30_567,
+            in_flight_bytes: 131_072,
+            spool_bytes: 12_897_484,
             oldest_age_ms: Some(3_723_000),
             dropped: [("overflow".to_owned(), 1_000)].into(),
             last_error: Some("cannot write 00000012: no space left on device".to_owned()),
-            is_paused: true,
+            paused: true,
             ..LaneStatus::default()
         };
-        let urgent = LaneStatus { lane: "urgent".to_owned(), bytes_max: 16 << 20, ..LaneStatus::default() };
-        Status {
-            version: "0.1.0".to_owned(),
-            process: 123,
+        let urgent = LaneStatus { lane: "urgent".to_owned(), ..LaneStatus::default() };
+        let source = SourceStatus { path: "/var/log/syslog".to_owned(), offset: 1_536, length: 2_048 };
+        let link = LinkStatus {
+            broker: "10.0.0.1:1883".to_owned(),
+            is_up: false,
+            since_ms: 273_538_000,
+            connections: 2,
+            last_error: Some("10.0.0.1:1883: connection refused".to_owned()),
+        };
+        let core = CoreStatus {
             device_id: "pump-7".to_owned(),
+            agent: "0.1.0".to_owned(),
             uptime_ms: 273_600_000,
-            clock: ClockStatus {
-                state: "unsynchronised".to_owned(),
-                wall_ms: 0,
-                mono_ms: 0,
-                boot: String::new(),
-            },
-            link: LinkStatus {
-                broker: "10.0.0.1:1883".to_owned(),
-                is_up: false,
-                since_ms: 62_000,
-                connections: 2,
-                last_error: Some("10.0.0.1:1883: connection refused".to_owned()),
-            },
-            core: CoreStatus {
-                lanes: vec![bulk, urgent],
-                sources: vec![SourceStatus {
-                    path: "/var/log/syslog".to_owned(),
-                    offset: 1_536,
-                    length: Some(2_048),
-                }],
-                lines_cut: 1,
-                refused: None,
-            },
-        }
+            clock: "unsynchronised".to_owned(),
+            lines_cut: 1,
+            lanes: vec![bulk, urgent],
+            sources: vec![source],
+            ..CoreStatus::default()
+        };
+        Status { process: 123, boot: String::new(), link, core }
     }
 
     #[test]
-    fn the_words_say_what_is_spooled_sent_acknowledged_and_dropped_and_why() {
+    fn the_words_say_what_is_spooled_on_the_air_acknowledged_and_dropped_and_why() {
+        let text =
+            "device_id = \"pump-7\"\n[broker]\nurl = \"mqtt://10.0.0.1\"\n[[source]]\ntype = \"stdin\"\n";
+        let config = Config::parse("agent.toml".as_ref(), text, None).unwrap();
         let expected = "\
 pump-7: driftlog-agent 0.1.0, process 123, for 3 d 4 h
 link   not connected for 1 min 2 s: 10.0.0.1:1883: connection refused
 clock  unsynchronised
-       1 lines were too long and were cut
+       lines that were too long and were cut: 1
 
-lane       sealed       sent  acknowledged  waiting             on flash    oldest         dropped
-bulk    1,234,567  1,210,000     1,204,000   30,567  12.2 MiB of 256 MiB  1 h 2 min  1,000 overflow
-urgent          0          0             0        0        0 B of 16 MiB          -               0
+lane       sealed  on the air  acknowledged  waiting             on flash    oldest         dropped
+bulk    1,234,567     128 KiB     1,204,000   30,567  12.2 MiB of 256 MiB  1 h 2 min  1,000 overflow
+urgent          0         0 B             0        0        0 B of 16 MiB          -               0
 bulk: the sources wait for room
 bulk: cannot write 00000012: no space left on device
 
 sources
   /var/log/syslog  read 1.5 KiB of 2 KiB
 ";
-        assert_eq!(words(&status()), expected);
+        assert_eq!(words(&config, &status()), expected);
     }
 
     #[test]
-    fn a_connected_link_says_to_whom_and_for_how_long() {
-        let up = LinkStatus { is_up: true, since_ms: 59_999, ..status().link };
-        assert_eq!(link(&up), "connected to 10.0.0.1:1883 for 59 s, 2 connections so far");
+    fn a_connected_link_says_to_whom_for_how_long_and_whether_the_gateway_is_there() {
+        let mut status = status();
+        status.link.is_up = true;
+        status.core.uptime_ms = status.link.since_ms + 59_999;
+        let broker_only = "connected to 10.0.0.1:1883 for 59 s, the gateway has not answered yet";
+        assert_eq!(link(&status.link, &status.core), broker_only);
+        status.core.answered = true;
+        assert_eq!(link(&status.link, &status.core), "connected to 10.0.0.1:1883 for 59 s");
     }
 }
