@@ -1,4 +1,5 @@
 //! The shore of driftlog.
 
+pub mod decompress;
 pub mod ledger;
 pub mod sink;
