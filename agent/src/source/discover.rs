@@ -276,3 +276,151 @@ pub(crate) fn is_rotation_of(name: &str, original: &str) -> bool {
     let added = name.strip_prefix(stem).filter(|_| name.len() > original.len());
     added.is_some_and(|rest| rest.starts_with(|c: char| !c.is_ascii_alphanumeric()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::SimFiles;
+    use super::*;
+
+    fn patterns(paths: &[&str], exclude: &[&str]) -> Patterns {
+        Patterns::new(paths, exclude).unwrap()
+    }
+
+    fn found(files: &SimFiles, paths: &[&str], exclude: &[&str]) -> Vec<String> {
+        let found = walk(&mut files.clone(), &[patterns(paths, exclude)]);
+        assert!(!found.is_cut);
+        found.files.into_iter().map(|candidate| candidate.path).collect()
+    }
+
+    fn tree() -> SimFiles {
+        let files = SimFiles::default();
+        for path in [
+            "/var/log/a.log",
+            "/var/log/b.log",
+            "/var/log/b.log.1",
+            "/var/log/b.log.2.gz",
+            "/var/log/.hidden.log",
+            "/var/log/app/x",
+            "/var/log/app/deep/er/y.log",
+            "/var/log/app/.git/z.log",
+            "/etc/passwd",
+        ] {
+            files.append(path, b"");
+        }
+        files
+    }
+
+    #[test]
+    fn a_star_stays_within_a_directory_and_does_not_match_a_leading_dot() {
+        assert_eq!(found(&tree(), &["/var/log/*.log"], &[]), ["/var/log/a.log", "/var/log/b.log"]);
+        assert_eq!(found(&tree(), &["/*/log/[b].lo?"], &[]), ["/var/log/b.log"]);
+    }
+
+    #[test]
+    fn two_stars_match_any_depth_and_every_file_at_the_end() {
+        let all = ["/var/log/a.log", "/var/log/app/deep/er/y.log", "/var/log/app/x"];
+        assert_eq!(found(&tree(), &["/var/log/**"], &["b*"]), all);
+        assert_eq!(
+            found(&tree(), &["/var/**/*.log"], &[]),
+            ["/var/log/a.log", "/var/log/app/deep/er/y.log", "/var/log/b.log"]
+        );
+        assert_eq!(found(&tree(), &["/var/**/er/*"], &[]), ["/var/log/app/deep/er/y.log"]);
+    }
+
+    #[test]
+    fn a_path_without_wildcards_is_itself() {
+        assert_eq!(found(&tree(), &["/etc/passwd", "/etc/nothing"], &[]), ["/etc/passwd"]);
+    }
+
+    #[test]
+    fn compressed_files_are_left_out_even_when_named() {
+        assert_eq!(found(&tree(), &["/var/log/b.log*"], &[]), ["/var/log/b.log", "/var/log/b.log.1"]);
+        for ending in COMPRESSED {
+            let files = SimFiles::default();
+            files.append(&format!("/a{ending}"), b"");
+            assert!(found(&files, &["/*", &format!("/a{ending}")], &[]).is_empty(), "{ending}");
+        }
+    }
+
+    #[test]
+    fn exclusions_match_the_name_or_with_a_slash_the_whole_path() {
+        assert_eq!(found(&tree(), &["/var/log/**"], &["*.log*", "x"]), [""; 0]);
+        assert_eq!(
+            found(&tree(), &["/var/log/**"], &["/var/log/app/**", "/var/log/b.*"]),
+            ["/var/log/a.log"]
+        );
+    }
+
+    #[test]
+    fn a_path_that_two_sources_name_belongs_to_the_first() {
+        let files = tree();
+        let sources = [patterns(&["/var/log/a.log"], &[]), patterns(&["/var/log/*.log"], &[])];
+        let found = walk(&mut files.clone(), &sources);
+        let owners: Vec<_> = found.files.iter().map(|c| (c.path.as_str(), c.source)).collect();
+        assert_eq!(owners, [("/var/log/a.log", 0), ("/var/log/b.log", 1)]);
+    }
+
+    #[test]
+    fn links_to_files_are_followed() {
+        let files = tree();
+        files.link("/logs/current", "/var/log/a.log");
+        files.link("/logs/dangling", "/nowhere");
+        assert_eq!(found(&files, &["/logs/*"], &[]), ["/logs/current"]);
+        assert_eq!(found(&files, &["/logs/**"], &[]), ["/logs/current"]);
+    }
+
+    #[test]
+    fn a_directory_that_may_not_be_read_is_reported_and_the_rest_is_found() {
+        let files = tree();
+        files.deny("/var/log/app", true);
+        let found = walk(&mut files.clone(), &[patterns(&["/var/log/**"], &["b*"])]);
+        assert_eq!(found.files.len(), 1);
+        assert_eq!(found.failures.len(), 1);
+        assert_eq!(found.failures[0].to_string(), "cannot list /var/log/app: permission denied");
+    }
+
+    #[test]
+    fn a_walk_returns_no_more_files_than_its_bound_and_says_so() {
+        let files = SimFiles::default();
+        for n in 0..=WALK_FILES_MAX {
+            files.append(&format!("/many/{n}"), b"");
+        }
+        let found = walk(&mut files.clone(), &[patterns(&["/many/*"], &[])]);
+        assert_eq!((found.files.len(), found.is_cut), (WALK_FILES_MAX, true));
+    }
+
+    #[test]
+    fn a_walk_goes_no_deeper_than_its_bound_and_says_so() {
+        let files = SimFiles::default();
+        files.append(&format!("{}/deep", "/d".repeat(WALK_DEPTH_MAX + 2)), b"");
+        files.append("/d/shallow", b"");
+        let found = walk(&mut files.clone(), &[patterns(&["/**"], &[])]);
+        assert_eq!((found.files.len(), found.is_cut), (1, true));
+    }
+
+    #[test]
+    fn patterns_that_cannot_be_meant_are_refused_with_a_reason() {
+        for (pattern, reason) in [
+            ("var/log/*", "it is not an absolute path"),
+            ("/var/log/", "it names a directory; end it with /* or /** to read what is inside"),
+            ("/var/../etc", "it has a component . or .."),
+            ("/var/a**", "** must be a component of its own"),
+        ] {
+            let error = Patterns::new(&[pattern], &[]).unwrap_err();
+            assert_eq!((error.pattern.as_str(), error.reason), (pattern, reason));
+        }
+        assert!(Patterns::new(&["/var/[a"], &[]).is_err());
+    }
+
+    #[test]
+    fn rotations_are_known_by_their_names() {
+        for name in ["app.log.1", "app.log-20260101", "app-20260101.log", "app.1.log", "app.log.bak"] {
+            assert!(is_rotation_of(name, "app.log"), "{name}");
+        }
+        for name in ["app.log", "application.log", "other.log.1", "app"] {
+            assert!(!is_rotation_of(name, "app.log"), "{name}");
+        }
+        assert!(is_rotation_of("syslog.1", "syslog"));
+        assert!(!is_rotation_of("app.log", "app.log.1"));
+    }
+}
