@@ -216,7 +216,7 @@ link   not connected for 1 min 2 s: 10.0.0.1:1883: connection refused
 clock  unsynchronised
        lines that were too long and were cut: 1
 
-lane       sealed  on the air  acknowledged  waiting             on flash    oldest         dropped
+lane       sealed  on the air  acknowledged  waiting             on flash     oldest         dropped
 bulk    1,234,567     128 KiB     1,204,000   30,567  12.2 MiB of 256 MiB  1 h 2 min  1,000 overflow
 urgent          0         0 B             0        0        0 B of 16 MiB          -               0
 bulk: the sources wait for room

@@ -91,7 +91,12 @@ fn read_url(section: &mut Section<'_, '_>) -> Option<Address> {
     match parse_url(&url.value) {
         Ok(address) => Some(address),
         Err((what, hint)) => {
-            document.fault(&url.at, format!("`broker.url` is \"{}\": {what}", url.value), Some(hint));
+            let shown = match (url.value.split_once("://"), url.value.rsplit_once('@')) {
+                (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+                (None, Some((_, host))) => format!("…@{host}"),
+                _ => url.value.clone(),
+            };
+            document.fault(&url.at, format!("`broker.url` is \"{shown}\": {what}"), Some(hint));
             None
         }
     }

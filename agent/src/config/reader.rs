@@ -15,6 +15,7 @@ use super::error::{Fault, nearest};
 pub(crate) struct Document<'i> {
     text: &'i str,
     faults: RefCell<Vec<Fault>>,
+    #[cfg(test)]
     keys: RefCell<Vec<String>>,
 }
 
@@ -36,7 +37,12 @@ pub(crate) struct Section<'d, 'i> {
 
 impl<'i> Document<'i> {
     pub(crate) fn new(text: &'i str) -> Self {
-        Self { text, faults: RefCell::default(), keys: RefCell::default() }
+        Self {
+            text,
+            faults: RefCell::default(),
+            #[cfg(test)]
+            keys: RefCell::default(),
+        }
     }
 
     /// Parses the text; a syntax error becomes the only fault.
@@ -70,7 +76,8 @@ impl<'i> Document<'i> {
         self.faults.into_inner()
     }
 
-    /// Every key that was asked for, dotted, each once, in the order of asking.
+    /// Every key that was asked for, dotted, each once: for the test of the documentation.
+    #[cfg(test)]
     pub(crate) fn keys(&self) -> Vec<String> {
         self.keys.borrow().clone()
     }
@@ -88,10 +95,13 @@ impl<'d, 'i> Section<'d, 'i> {
 
     fn ask(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'i>>> {
         self.known.push(key);
-        let full = self.full(key);
-        let mut keys = self.document.keys.borrow_mut();
-        if !keys.contains(&full) {
-            keys.push(full);
+        #[cfg(test)]
+        {
+            let full = self.full(key);
+            let mut keys = self.document.keys.borrow_mut();
+            if !keys.contains(&full) {
+                keys.push(full);
+            }
         }
         self.table?.get(key)
     }
@@ -249,6 +259,11 @@ impl<'d, 'i> Section<'d, 'i> {
             sections.push(Given { value, at: item.span() });
         }
         sections
+    }
+
+    /// Where the value of a key stands, if it is there.
+    pub(crate) fn place(&self, key: &str) -> Option<Range<usize>> {
+        self.table?.get(key).map(Spanned::span)
     }
 
     pub(crate) fn is_present(&self) -> bool {

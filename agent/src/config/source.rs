@@ -42,26 +42,26 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> Vec<SourceConfig> {
     let mut sources = Vec::with_capacity(sections.len());
     for Given { value: mut section, at } in sections {
         let kinds = [("file", Some(Kind::File)), ("stdin", Some(Kind::Stdin))];
-        let given = section.text("type");
-        let Some(given) = given else {
-            document.fault(
-                &at,
-                "this [[source]] has no `type`".to_owned(),
-                Some("type = \"file\" or type = \"stdin\"".to_owned()),
-            );
-            continue;
-        };
-        match section.word("type", &kinds, None) {
-            Some(Kind::File) => sources.push(SourceConfig::File(read_file(&mut section, &at))),
-            Some(Kind::Stdin) if sources.contains(&SourceConfig::Stdin) => {
+        let kind = section.word("type", &kinds, None);
+        match (section.place("type"), kind) {
+            (None, _) => {
                 document.fault(
-                    &given.at,
+                    &at,
+                    "this [[source]] has no `type`".to_owned(),
+                    Some("type = \"file\" or type = \"stdin\"".to_owned()),
+                );
+                continue;
+            }
+            (Some(_), None) => continue,
+            (Some(_), Some(Kind::File)) => sources.push(SourceConfig::File(read_file(&mut section, &at))),
+            (Some(place), Some(Kind::Stdin)) if sources.contains(&SourceConfig::Stdin) => {
+                document.fault(
+                    &place,
                     "a second [[source]] of type \"stdin\"".to_owned(),
                     Some("there is one standard input: remove one of them".to_owned()),
                 );
             }
-            Some(Kind::Stdin) => sources.push(SourceConfig::Stdin),
-            None => continue,
+            (Some(_), Some(Kind::Stdin)) => sources.push(SourceConfig::Stdin),
         }
         section.finish();
     }
