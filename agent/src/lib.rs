@@ -1,1 +1,3 @@
 //! The device side of driftlog.
+
+pub mod compress;

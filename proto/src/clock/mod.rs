@@ -40,3 +40,42 @@ impl Line {
         Unix(i64::try_from(time).unwrap_or(if time < 0 { i64::MIN } else { i64::MAX }))
     }
 }
+
+/// temporary
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceClock {}
+/// temporary
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClockSummary {
+    /// t
+    pub offset_ns: i64,
+    /// t
+    pub bound_ns: u64,
+    /// t
+    pub drift_ppb: i64,
+    /// t
+    pub boots: usize,
+}
+#[expect(missing_docs, reason = "t")]
+impl DeviceClock {
+    pub fn handle_message(
+        &mut self,
+        _boot: crate::ids::BootId,
+        _reading: &crate::message::Reading,
+        _received: Unix,
+    ) {
+    }
+    pub fn line(
+        &mut self,
+        _boot: crate::ids::BootId,
+        first: Mono,
+        _last: Mono,
+        wall: Unix,
+        _state: crate::time::ClockState,
+    ) -> Line {
+        Line { at: first, time: wall, rate_ppb: 0, bound_ns: 0, basis: Basis::Device }
+    }
+    pub fn summary(&self) -> Option<ClockSummary> {
+        None
+    }
+}
