@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use driftlog_gateway::broker::Channel;
+use driftlog_gateway::committer::Durable;
 use driftlog_gateway::config::Config;
 use driftlog_gateway::pipeline::{Core, Stop};
 use driftlog_gateway::sink::{Batch, CommitError};
@@ -14,8 +15,7 @@ use driftlog_gateway::status::{DeviceStatus, RegionStatus};
 use driftlog_gateway::{Opened, RunError, serve};
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
-use driftlog_gateway::committer::Durable;
-use driftlog_proto::time::{Unix, Mono, Now};
+use driftlog_proto::time::{Mono, Now, Unix};
 use rumqttc::{AsyncClient, EventLoop, Incoming, MqttOptions, QoS};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -143,7 +143,7 @@ fn open(noted: &Arc<Mutex<Noted>>) -> Opened<Echo> {
     Opened { core, durable: Box::new(Planned(for_commit)) }
 }
 
-/// Commits as it was planned.
+/// Commits come to what is planned.
 struct Planned(Arc<Mutex<Noted>>);
 
 impl Durable for Planned {
