@@ -46,13 +46,14 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         if heard.is_credit_valid {
             self.refused = None;
         }
+        let echoed = ack.echo.filter(|echo| Some(echo.session) == self.session.id()).map(|echo| echo.mono);
         let mut twice = None;
         for out in &mut self.lanes {
             if heard.is_new_generation {
                 out.sender.handle_generation();
             }
             let Some(lane) = ack.lanes.iter().find(|lane| lane.lane == out.lane) else { continue };
-            let progress = out.sender.handle_ack(now, lane, &mut SpoolLog(&mut out.spool));
+            let progress = out.sender.handle_ack(now, lane, echoed, &mut SpoolLog(&mut out.spool));
             if heard.is_credit_valid {
                 out.sender.handle_credit(lane.credit);
             }

@@ -4,7 +4,9 @@ use core::fmt;
 
 use super::record::{Ending, Flags, Record, Source};
 use super::varint::{VARINT_BYTES_MAX, Varint, varint_bytes};
-use super::{COLUMNS, Codec, Column, Compress, LENGTHS_BYTES_MAX, SOURCE_OVERHEAD_BYTES_MAX, WORKSPACE_BYTES};
+use super::{
+    COLUMNS, Codec, Column, Compress, LENGTHS_BYTES_MAX, SOURCE_OVERHEAD_BYTES_MAX, WORKSPACE_BYTES,
+};
 use crate::error::Misuse;
 use crate::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::time::Mono;
@@ -164,11 +166,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Packer<B> {
             Column::Severities | Column::SourceIndexes | Column::Flags => 1,
         };
         let fits = |(column, used): (Column, usize)| used + most(column) <= column.room();
-        let total: usize = Column::ALL.into_iter().map(most).sum();
+        let total: usize = self.used.iter().sum::<usize>() + Column::ALL.into_iter().map(most).sum::<usize>();
         self.count < BLOCK_RECORDS_MAX
             && usize::from(self.sources) < BLOCK_SOURCES_MAX
             && Column::ALL.into_iter().zip(self.used).all(fits)
-            && self.raw_bytes() + total + COLUMNS <= RAW_BYTES_MAX
+            && total + LENGTHS_BYTES_MAX <= RAW_BYTES_MAX
     }
 
     /// How many records there are.
