@@ -55,12 +55,7 @@ pub(crate) fn fit<F: Files>(
     })
 }
 
-fn agrees<F: Files>(
-    files: &mut F,
-    handle: &F::Handle,
-    len: u64,
-    anchor: &Anchor,
-) -> Result<bool, FileError> {
+fn agrees<F: Files>(files: &mut F, handle: &F::Handle, len: u64, anchor: &Anchor) -> Result<bool, FileError> {
     let reach = Anchor::reach(anchor.offset);
     let mut bytes = [0; ANCHOR_BYTES_MAX];
     let Some(bytes) = bytes.get_mut(..reach).filter(|_| anchor.offset <= len) else { return Ok(false) };

@@ -23,7 +23,9 @@ impl<F: Files> Sources<F> {
         }
         if found.is_cut {
             self.complain(String::from("walk"), SourceNoticeKind::TooManyFiles, || {
-                String::from("the patterns lead to more directories or files than are searched; make them narrower")
+                String::from(
+                    "the patterns lead to more directories or files than are searched; make them narrower",
+                )
             });
         }
         let mut moved = self.place_open(&found, now);
@@ -192,14 +194,7 @@ impl<F: Files> Sources<F> {
     }
 
     /// A file by its inode, but its bytes are no longer those that were read.
-    fn adopt_changed(
-        &mut self,
-        known: usize,
-        fit: Fit,
-        open: Open<F::Handle>,
-        place: Cursor,
-        now: Mono,
-    ) {
+    fn adopt_changed(&mut self, known: usize, fit: Fit, open: Open<F::Handle>, place: Cursor, now: Mono) {
         let Some(entry) = self.table.entry_mut(known) else { return };
         entry.is_finished = true;
         let is_same_boot = entry.cursor.boot == self.boot;
@@ -248,7 +243,8 @@ impl<F: Files> Sources<F> {
         let n = self.files.read_at(&open.handle, 0, &mut head).unwrap_or(0);
         let n = usize::try_from(anchor.offset).map_or(n, |offset| n.min(offset));
         let mut earlier = Anchors::default();
-        let oldest_first: Vec<_> = before.earlier.newest_first().filter(|a| a.offset <= anchor.offset).collect();
+        let oldest_first: Vec<_> =
+            before.earlier.newest_first().filter(|a| a.offset <= anchor.offset).collect();
         oldest_first.into_iter().rev().for_each(|anchor| earlier.push(*anchor));
         let seed = [key.to_le_bytes(), anchor.offset.to_le_bytes()].concat();
         let key = unused_key(&self.table, (place.ino, place.born), &seed);

@@ -80,8 +80,7 @@ fn after(within: Within, at: u64, body: &[u8], ending: Ending, part: Part) -> (W
     };
     let begun = if let Within::Line { begun, .. } = within { begun } else { at };
     let goes_on = ending == Ending::None && matches!(part, Part::First | Part::Middle);
-    let next =
-        if goes_on { Within::Line { begun, severity: severity.number() } } else { Within::Start };
+    let next = if goes_on { Within::Line { begun, severity: severity.number() } } else { Within::Start };
     (next, severity, format)
 }
 
@@ -112,20 +111,19 @@ impl<F: Files> Sources<F> {
             let entry = self.table.entry_mut(turn.slot)?;
             let window = self.buffer.get(turn.at..turn.filled).unwrap_or_default();
             let (within, offset, from) = (entry.cursor.within, turn.begins + turn.at as u64, turn.at);
-            let (body, taken, ending, part, is_cut) =
-                match line::step(within, offset, window, turn.supply) {
-                    Step::Wait => return None,
-                    Step::Skip { taken, is_over } => {
-                        turn.at += taken;
-                        entry.seal = Seal::Moved;
-                        if is_over {
-                            entry.cursor.within = Within::Start;
-                        }
-                        self.turn = Some(Turn::File(turn));
-                        continue;
+            let (body, taken, ending, part, is_cut) = match line::step(within, offset, window, turn.supply) {
+                Step::Wait => return None,
+                Step::Skip { taken, is_over } => {
+                    turn.at += taken;
+                    entry.seal = Seal::Moved;
+                    if is_over {
+                        entry.cursor.within = Within::Start;
                     }
-                    Step::Give { body, taken, ending, part, is_cut } => (body, taken, ending, part, is_cut),
-                };
+                    self.turn = Some(Turn::File(turn));
+                    continue;
+                }
+                Step::Give { body, taken, ending, part, is_cut } => (body, taken, ending, part, is_cut),
+            };
             let bytes = window.get(..body).unwrap_or_default();
             let (next, severity, format) = after(within, offset, bytes, ending, part);
             entry.cursor.within = if is_cut { Within::Cut } else { next };
@@ -140,7 +138,19 @@ impl<F: Files> Sources<F> {
                 self.say_cut(turn.slot, offset + body as u64);
             }
             let slot = Some(turn.slot);
-            return Some(Given { slot, key, from, offset, body, taken, ending, part, is_cut, severity, format });
+            return Some(Given {
+                slot,
+                key,
+                from,
+                offset,
+                body,
+                taken,
+                ending,
+                part,
+                is_cut,
+                severity,
+                format,
+            });
         }
     }
 
