@@ -145,7 +145,7 @@ pub fn run<C: Core>(config: &Config) -> Result<(), RunError<C::Error>> {
                 ),
                 watch: Watch::new(config.file_patterns()),
                 stdin: if config.reads_stdin() { Stdin::start(std::io::stdin())? } else { Stdin::absent() },
-                stdin_is_all: config.sources == [SourceConfig::Stdin],
+                stdin_is_all: config.sources.iter().all(SourceConfig::is_stdin),
                 socket: StatusSocket::listen(&state_dir),
                 shown: Shown::new(config, boot, now.mono),
                 signals: Signals::new()?,
