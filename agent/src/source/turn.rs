@@ -6,7 +6,7 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::file_key;
 use super::files::Files;
-use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor};
+use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
 use super::line::{self, Step, Supply, Within, newline};
 use super::table::{Role, Seal, Table};
 use super::{SourceNoticeKind, Sources, SourcesConfig, parse};
@@ -168,7 +168,16 @@ impl<F: Files> Sources<F> {
         if let Some(entry) = self.table.entry_mut(slot) {
             entry.key = Some(key);
         }
+        self.remember(key);
         key
+    }
+
+    /// A key is in use: it is not to be forgotten, should it have been before.
+    pub(crate) fn remember(&mut self, key: u64) {
+        if self.forgotten.contains(&key) {
+            self.forgotten.retain(|forgotten| *forgotten != key);
+            self.forgotten_offered = 0;
+        }
     }
 
     fn say_cut(&mut self, slot: usize, end: u64) {
@@ -333,7 +342,8 @@ impl<F: Files> Sources<F> {
             }
         };
         let same = self.buffer.get(..before).filter(|_| filled >= before);
-        if same.is_none_or(|bytes| Anchor::at(here.offset, bytes) != here) {
+        let is_same = same.is_some_and(|bytes| Anchor::at(here.offset, bytes) == here);
+        if !is_same || !self.has_same_head(slot) {
             self.truncated(slot, now);
             return false;
         }
@@ -363,6 +373,19 @@ impl<F: Files> Sources<F> {
         };
         self.turn = Some(Turn::File(FileTurn { slot, begins, filled, at: before, supply }));
         true
+    }
+
+    /// Whether a file begins as it did. Asked once after each look: bytes may repeat before a
+    /// cursor, but hardly at the head as well.
+    fn has_same_head(&mut self, slot: usize) -> bool {
+        let Some(entry) = self.table.entry_mut(slot) else { return false };
+        let known = entry.cursor.head;
+        let Some(open) = entry.open.as_mut().filter(|open| open.is_head_due) else { return true };
+        open.is_head_due = false;
+        let mut head = [0; HEAD_BYTES_MAX];
+        let Some(head) = head.get_mut(..known.bytes.into()) else { return true };
+        // What cannot be read now is found out by the next reading.
+        self.files.read_at(&open.handle, 0, head).is_err() || Head::of(head) == known
     }
 
     fn leave_queue(&mut self, slot: usize) {
