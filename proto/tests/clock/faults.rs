@@ -202,7 +202,7 @@ fn a_gateway_clock_that_steps_is_believed_and_the_past_gets_a_wider_bound() {
 fn the_past_covers_every_clock_that_was_believed() {
     let mut clock = DeviceClock::new();
     let at = |n: u64| (n * 30 * S, BEGIN + (n * 30 * S) as i64);
-    let step = |n: u64| [0, -5, 60, 3][(n / 10) as usize] * S as i64;
+    let step = |n: u64| [0, -90, 60, 3][(n / 10) as usize] * S as i64;
     for n in 1..40 {
         let (mono, now) = at(n);
         let shown = now + step(n);
@@ -223,7 +223,7 @@ fn a_step_of_the_gateways_clock_takes_no_floor_along() {
     let mut clock = DeviceClock::new();
     let ask = |clock: &mut DeviceClock| {
         let at = (Mono(0), Mono(S));
-        clock.line(Lane::Bulk, BootId([10; 16]), at, Unix(0), ClockState::Unset)
+        clock.line(Lane::Bulk, BootId([10; 16]), at, Unix(BEGIN - 2 * S as i64), ClockState::Unsynchronised)
     };
     for (n, step) in [(1, 0), (2, 0), (3, 0), (4, -20), (5, -20)] {
         let mono = n * 10 * S;
@@ -231,7 +231,9 @@ fn a_step_of_the_gateways_clock_takes_no_floor_along() {
         exchange(&mut clock, mono, shown - 30 * MS as i64, shown + 20 * MS as i64);
         if n == 3 {
             clock.handle_delivered(Lane::Bulk, BOOT, Mono(mono));
-            assert_eq!(ask(&mut clock).basis, Basis::Device, "its ceiling is the beginning of this boot");
+            let line = ask(&mut clock);
+            assert_eq!(line.basis, Basis::Device, "its ceiling is the beginning of this boot");
+            assert_eq!(line.time, Unix(BEGIN - 2 * S as i64), "and its own clock may be right");
         }
     }
     // A later boot ends the one between: its floor would be of the clock before the step.
@@ -243,6 +245,28 @@ fn a_step_of_the_gateways_clock_takes_no_floor_along() {
     assert_eq!(line.basis, Basis::Bounded, "what is delivered after the step counts: {line:?}");
     let began_after = BEGIN + 30 * S as i64;
     assert!(line.time.0 + line.bound_ns as i64 >= began_after, "{line:?}");
+}
+
+#[test]
+fn the_boots_heard_last_are_those_remembered() {
+    let mut clock = DeviceClock::new();
+    let number = AckNumber { generation: 1, counter: 1 };
+    let hear = |clock: &mut DeviceClock, boot: u8| {
+        let now = BEGIN + i64::from(boot) * 1000 * S as i64;
+        let returned = Some(Returned { number, sent: Unix(now), heard: Mono(9 * S) });
+        let reading = Reading { mono: Mono(9 * S), wall: Unix(0), clock: ClockState::Unset, returned };
+        clock.handle_message(BootId([boot; 16]), &reading, Unix(now));
+    };
+    (1..=4).for_each(|boot| hear(&mut clock, boot));
+    hear(&mut clock, 2); // a late message of an earlier boot
+    hear(&mut clock, 5);
+    hear(&mut clock, 6);
+    let measured = (1..=6).filter(|boot| {
+        let at = (Mono(8 * S), Mono(8 * S));
+        let line = clock.line(Lane::Bulk, BootId([*boot; 16]), at, Unix(0), ClockState::Unset);
+        line.basis == Basis::Measured
+    });
+    assert_eq!(measured.collect::<Vec<u8>>(), [2, 4, 5, 6]);
 }
 
 #[test]

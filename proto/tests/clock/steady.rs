@@ -267,7 +267,7 @@ fn a_synchronised_clock_is_not_asked_where_the_interval_is_narrow() {
         world.exchange(20 * MS);
         let now = world.now;
         if is_set {
-            world.step(&Step::Wall(now + 7 * MS as i64, ClockState::Synchronised));
+            world.step(&Step::Wall(now + 2 * MS as i64, ClockState::Synchronised));
         }
         world.write(Lane::Bulk, S);
         world.deliver(Lane::Bulk, 1);
