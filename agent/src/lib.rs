@@ -1,3 +1,4 @@
 //! The device side of driftlog.
 
 pub mod compress;
+pub mod spool;
