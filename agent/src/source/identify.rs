@@ -37,11 +37,11 @@ pub(crate) fn fit<F: Files>(
     let n = files.read_at(handle, 0, &mut head)?;
     let head = head.get(..n).unwrap_or_default();
     let known = usize::from(cursor.head.bytes);
-    // Of a file shorter than its head only the anchors can tell.
-    if head.get(..known).is_some_and(|head| Head::of(head) != cursor.head) {
+    // A file shorter than its head, 1,024 bytes at most, is not worth the risk of a wrong guess.
+    if head.get(..known).is_none_or(|head| Head::of(head) != cursor.head) {
         return Ok(Fit::Not);
     }
-    if n >= known && agrees(files, handle, len, &cursor.here)? {
+    if agrees(files, handle, len, &cursor.here)? {
         return Ok(Fit::Whole);
     }
     for anchor in cursor.earlier.newest_first().filter(|anchor| anchor.offset < cursor.here.offset) {
@@ -54,6 +54,20 @@ pub(crate) fn fit<F: Files>(
         Some(before) => Fit::UpTo(Anchor::at(before.len() as u64, before)),
         None => Fit::Not,
     })
+}
+
+/// Whether everything up to a cursor is as it was read.
+pub(crate) fn holds<F: Files>(
+    files: &mut F,
+    handle: &F::Handle,
+    len: u64,
+    cursor: &Cursor,
+) -> Result<bool, FileError> {
+    let mut head = [0; HEAD_BYTES_MAX];
+    let head = head.get_mut(..cursor.head.bytes.into()).unwrap_or_default();
+    Ok(agrees(files, handle, len, &cursor.here)?
+        && files.read_at(handle, 0, head)? == head.len()
+        && Head::of(head) == cursor.head)
 }
 
 fn agrees<F: Files>(
@@ -177,7 +191,7 @@ impl<F: Files> Sources<F> {
                 continue;
             }
             let len = self.files.stat_open(&open.handle)?.len;
-            if !agrees(&mut self.files, &open.handle, len, &original.cursor.here)? {
+            if !holds(&mut self.files, &open.handle, len, &original.cursor)? {
                 self.truncated(other, now);
             }
         }
