@@ -88,6 +88,9 @@ impl<F: Files> Sources<F> {
         }
         let seen = (stat.len, stat.written);
         if open.seen == seen {
+            if open.is_undecided {
+                self.enqueue(slot);
+            }
             return;
         }
         let lost = (entry.key.is_none() && open.role == Role::Fresh)

@@ -53,6 +53,8 @@ pub(crate) struct Open<H> {
     /// There are bytes after the cursor that do not make a line yet.
     pub(crate) has_tail: bool,
     pub(crate) is_queued: bool,
+    /// It is a copy of a file of which nothing was read either: which is read is decided later.
+    pub(crate) is_undecided: bool,
     /// That it is a copy was said.
     pub(crate) is_said: bool,
     /// It had no name when it was last looked at.
@@ -71,6 +73,7 @@ impl<H> Open<H> {
             grown_at: now,
             has_tail: false,
             is_queued: false,
+            is_undecided: false,
             is_said: false,
             is_nameless: false,
             leaving: None,

@@ -6,6 +6,7 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::file_key;
 use super::files::Files;
+use super::identify::has_same_head;
 use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor};
 use super::line::{self, Step, Supply, Within, newline};
 use super::table::{Role, Seal, Table};
@@ -333,7 +334,7 @@ impl<F: Files> Sources<F> {
         };
         let same = self.buffer.get(..before).filter(|_| filled >= before);
         let is_same = same.is_some_and(|bytes| Anchor::at(here.offset, bytes) == here);
-        if !is_same {
+        if !is_same || !has_same_head(&mut self.files, &open.handle, &entry.cursor) {
             self.truncated(slot, now);
             return false;
         }
