@@ -37,11 +37,11 @@ pub(crate) fn fit<F: Files>(
     let n = files.read_at(handle, 0, &mut head)?;
     let head = head.get(..n).unwrap_or_default();
     let known = usize::from(cursor.head.bytes);
-    // Of a file shorter than its head only the anchors can tell.
-    if head.get(..known).is_some_and(|head| Head::of(head) != cursor.head) {
+    // A file shorter than its head, 1,024 bytes at most, is not worth the risk of a wrong guess.
+    if head.get(..known).is_none_or(|head| Head::of(head) != cursor.head) {
         return Ok(Fit::Not);
     }
-    if n >= known && agrees(files, handle, len, &cursor.here)? {
+    if agrees(files, handle, len, &cursor.here)? {
         return Ok(Fit::Whole);
     }
     for anchor in cursor.earlier.newest_first().filter(|anchor| anchor.offset < cursor.here.offset) {
@@ -56,7 +56,33 @@ pub(crate) fn fit<F: Files>(
     })
 }
 
-fn agrees<F: Files>(files: &mut F, handle: &F::Handle, len: u64, anchor: &Anchor) -> Result<bool, FileError> {
+/// Whether everything up to a cursor is as it was read.
+pub(crate) fn holds<F: Files>(
+    files: &mut F,
+    handle: &F::Handle,
+    len: u64,
+    cursor: &Cursor,
+) -> Result<bool, FileError> {
+    Ok(agrees(files, handle, len, &cursor.here)? && has_same_head(files, handle, cursor))
+}
+
+/// Whether a file begins as it did: bytes may repeat before a cursor, but hardly at the head too.
+/// What cannot be read now shows at the next reading.
+pub(crate) fn has_same_head<F: Files>(files: &mut F, handle: &F::Handle, cursor: &Cursor) -> bool {
+    let mut head = [0; HEAD_BYTES_MAX];
+    let head = head.get_mut(..cursor.head.bytes.into()).unwrap_or_default();
+    match files.read_at(handle, 0, head) {
+        Ok(n) => n == head.len() && Head::of(head) == cursor.head,
+        Err(_) => true,
+    }
+}
+
+fn agrees<F: Files>(
+    files: &mut F,
+    handle: &F::Handle,
+    len: u64,
+    anchor: &Anchor,
+) -> Result<bool, FileError> {
     let reach = Anchor::reach(anchor.offset);
     let mut bytes = [0; ANCHOR_BYTES_MAX];
     let Some(bytes) = bytes.get_mut(..reach).filter(|_| anchor.offset <= len) else { return Ok(false) };
@@ -136,21 +162,27 @@ fn is_believed(fit: Fit, evidence: Evidence) -> bool {
 struct Original {
     slot: usize,
     fit: Option<Fit>,
+    is_unread: bool,
 }
 
 impl<F: Files> Sources<F> {
     /// Whether the first bytes of a fresh file are to be read. If it is a copy of a file that goes
     /// on, it is set aside; if of one that is gone, that one goes on in it.
     pub(crate) fn is_new(&mut self, slot: usize, now: Mono) -> bool {
-        match self.check_originals(slot, now).and_then(|()| self.original_of(slot)) {
-            Ok(None) => {
-                if let Some(open) = self.table.open_mut(slot) {
-                    open.role = Role::Read;
-                }
-                true
+        let original = self.check_originals(slot, now).and_then(|()| self.original_of(slot));
+        let is_undecided = matches!(original, Ok(Some(Original { is_unread: true, .. })));
+        if let Some(open) = self.table.open_mut(slot) {
+            open.is_undecided = is_undecided;
+            if matches!(original, Ok(None)) {
+                open.role = Role::Read;
             }
+        }
+        match original {
+            Ok(None) => true,
             Ok(Some(original)) => {
-                self.set_aside(slot, original, now);
+                if !is_undecided {
+                    self.set_aside(slot, original, now);
+                }
                 false
             }
             Err(error) => {
@@ -172,7 +204,7 @@ impl<F: Files> Sources<F> {
                 continue;
             }
             let len = self.files.stat_open(&open.handle)?.len;
-            if !agrees(&mut self.files, &open.handle, len, &original.cursor.here)? {
+            if !holds(&mut self.files, &open.handle, len, &original.cursor)? {
                 self.truncated(other, now);
             }
         }
@@ -183,31 +215,30 @@ impl<F: Files> Sources<F> {
     fn original_of(&mut self, slot: usize) -> Result<Option<Original>, FileError> {
         let Some(entry) = self.table.entry(slot) else { return Ok(None) };
         let Some(open) = &entry.open else { return Ok(None) };
-        let stat = self.files.stat_open(&open.handle)?;
+        let len = self.files.stat_open(&open.handle)?.len;
         let mut best: Option<(u64, Original)> = None;
-        for (other_slot, other) in self.table.iter() {
-            if other_slot == slot || other.key.is_none() {
-                continue;
-            }
+        for (other_slot, other) in self.table.iter().filter(|(other, _)| *other != slot) {
             let Some(evidence) = may_be_copy(&entry.cursor.path, entry.cursor.born, &other.cursor) else {
                 continue;
             };
+            let is_unread = other.key.is_none();
             let offset = other.cursor.here.offset;
             let (is_copy, fit) = match &other.open {
-                Some(original) if evidence != Evidence::Most => {
-                    let is_enough = offset.min(stat.len) >= evidence.bytes_min();
+                Some(_) if evidence == Evidence::Most => (false, None),
+                Some(original) => {
+                    let compared = if is_unread { len } else { offset.min(len) };
+                    let is_enough = compared >= evidence.bytes_min();
                     let copy = &open.handle;
-                    (is_enough && is_beginning_of(&mut self.files, copy, stat.len, &original.handle)?, None)
+                    (is_enough && is_beginning_of(&mut self.files, copy, len, &original.handle)?, None)
                 }
-                Some(_) => (false, None),
                 None => {
-                    let fit = fit(&mut self.files, &open.handle, stat.len, &other.cursor)?;
+                    let fit = fit(&mut self.files, &open.handle, len, &other.cursor)?;
                     let is_enough = u64::from(other.cursor.head.bytes) >= evidence.bytes_min();
                     (is_enough && is_believed(fit, evidence), Some(fit))
                 }
             };
             if is_copy && best.is_none_or(|(most, _)| offset > most) {
-                best = Some((offset, Original { slot: other_slot, fit }));
+                best = Some((offset, Original { slot: other_slot, fit, is_unread }));
             }
         }
         Ok(best.map(|(_, original)| original))

@@ -6,7 +6,8 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::file_key;
 use super::files::Files;
-use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
+use super::identify::has_same_head;
+use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor};
 use super::line::{self, Step, Supply, Within, newline};
 use super::table::{Role, Seal, Table};
 use super::{SourceNoticeKind, Sources, SourcesConfig, parse};
@@ -343,7 +344,7 @@ impl<F: Files> Sources<F> {
         };
         let same = self.buffer.get(..before).filter(|_| filled >= before);
         let is_same = same.is_some_and(|bytes| Anchor::at(here.offset, bytes) == here);
-        if !is_same || !self.has_same_head(slot) {
+        if !is_same || !has_same_head(&mut self.files, &open.handle, &entry.cursor) {
             self.truncated(slot, now);
             return false;
         }
@@ -373,19 +374,6 @@ impl<F: Files> Sources<F> {
         };
         self.turn = Some(Turn::File(FileTurn { slot, begins, filled, at: before, supply }));
         true
-    }
-
-    /// Whether a file begins as it did. Asked once after each look: bytes may repeat before a
-    /// cursor, but hardly at the head as well.
-    fn has_same_head(&mut self, slot: usize) -> bool {
-        let Some(entry) = self.table.entry_mut(slot) else { return false };
-        let known = entry.cursor.head;
-        let Some(open) = entry.open.as_mut().filter(|open| open.is_head_due) else { return true };
-        open.is_head_due = false;
-        let mut head = [0; HEAD_BYTES_MAX];
-        let Some(head) = head.get_mut(..known.bytes.into()) else { return true };
-        // What cannot be read now is found out by the next reading.
-        self.files.read_at(&open.handle, 0, head).is_err() || Head::of(head) == known
     }
 
     fn leave_queue(&mut self, slot: usize) {
