@@ -176,6 +176,7 @@ impl<L: Link> Shell<L> {
     /// The pipeline: source -> parse -> pack -> seal -> spool -> link, and acknowledgements back.
     async fn drive<C: Core>(mut self, mut core: C) {
         let mut stop = Stop::No;
+        self.shown.say_started();
         loop {
             let now = self.clock.now();
             self.feed(&mut core, now);
