@@ -56,7 +56,9 @@ impl Cursor {
         let (version, rest) = buf.split_at_mut(1);
         version.fill(CURSOR_VERSION);
         let length = postcard::to_slice(self, rest)
-            .expect("a path within PATH_BYTES_MAX and bounded lists: the longest cursor fits, as a test shows")
+            .expect(
+                "a path within PATH_BYTES_MAX and bounded lists: the longest cursor fits, as a test shows",
+            )
             .len();
         buf.get(..=length).unwrap_or_default()
     }

@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::discover::{Candidate, Found, Patterns, walk};
 use super::files::{FileErrorCause, Files, Stat};
 use super::fingerprint::{Anchor, Anchors, HEAD_BYTES_MAX, Head};
-use super::identify::{Fit, fit};
+use super::fit::{Fit, fit};
 use super::line::Within;
 use super::table::{After, CLOSED_MAX, CLOSED_WAIT_MS, Entry, FILES_MAX, Leaving, Open, Role, Seal};
 use super::turn::unused_key;
@@ -23,7 +23,9 @@ impl<F: Files> Sources<F> {
         }
         if found.is_cut {
             self.complain(String::from("walk"), SourceNoticeKind::TooManyFiles, || {
-                String::from("the patterns lead to more directories or files than are searched; make them narrower")
+                String::from(
+                    "the patterns lead to more directories or files than are searched; make them narrower",
+                )
             });
         }
         let mut moved = self.place_open(&found, now);
@@ -192,14 +194,7 @@ impl<F: Files> Sources<F> {
     }
 
     /// A file by its inode, but its bytes are no longer those that were read.
-    fn adopt_changed(
-        &mut self,
-        known: usize,
-        fit: Fit,
-        open: Open<F::Handle>,
-        place: Cursor,
-        now: Mono,
-    ) {
+    fn adopt_changed(&mut self, known: usize, fit: Fit, open: Open<F::Handle>, place: Cursor, now: Mono) {
         let Some(entry) = self.table.entry_mut(known) else { return };
         let is_same_boot = entry.cursor.boot == self.boot;
         if let (Fit::UpTo(anchor), false) = (fit, is_same_boot) {
@@ -264,7 +259,8 @@ impl<F: Files> Sources<F> {
         let n = self.files.read_at(&open.handle, 0, &mut head).unwrap_or(0);
         let n = usize::try_from(anchor.offset).map_or(n, |offset| n.min(offset));
         let mut earlier = Anchors::default();
-        let oldest_first: Vec<_> = before.earlier.newest_first().filter(|a| a.offset <= anchor.offset).collect();
+        let oldest_first: Vec<_> =
+            before.earlier.newest_first().filter(|a| a.offset <= anchor.offset).collect();
         oldest_first.into_iter().rev().for_each(|anchor| earlier.push(*anchor));
         let seed = [key.to_le_bytes(), anchor.offset.to_le_bytes()].concat();
         let key = unused_key(&self.table, (place.ino, place.born), &seed);
