@@ -56,7 +56,9 @@ pub struct BlockHeader {
     pub boot: BootId,
     /// Monotonic time of that boot when the block was opened; record times are counted from it.
     pub mono: Mono,
-    /// The wall clock at the same instant.
+    /// Nanoseconds from there to the last record.
+    pub span_ns: u64,
+    /// The wall clock at the instant `mono`.
     pub wall: Unix,
     /// How far that wall clock could be trusted.
     pub clock: ClockState,

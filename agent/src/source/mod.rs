@@ -63,6 +63,7 @@ mod status;
 mod stdin;
 mod table;
 mod turn;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,8 @@ pub const RECORD_VERSION: u8 = 1;
 pub struct LaneRecord {
     /// The runs, in the order of their admission.
     pub runs: Vec<RunRecord>,
+    /// A finished run was forgotten, so that an old one may be taken up again.
+    pub has_forgotten: bool,
 }
 
 /// A run: where it began and how far each sink has it.
@@ -27,10 +29,19 @@ pub struct RunRecord {
     pub first_heard: AckNumber,
     /// The newest `Ack` that the run has echoed.
     pub last_echo: AckNumber,
-    /// Bits of the notices already stated about it, by their number.
+    /// For each sink by name what it durably has of the run.
+    pub marks: Vec<Mark>,
+}
+
+/// What one sink durably has of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The sink's name.
+    pub sink: String,
+    /// The place up to which it has the run's items.
+    pub place: Place,
+    /// Bits of the notices about the run that it has, by [`Notice::index`](driftlog_proto::receiver::Notice::index).
     pub notices: u8,
-    /// For each sink by name the place up to which it durably has the run.
-    pub marks: Vec<(String, Place)>,
 }
 
 impl LaneRecord {

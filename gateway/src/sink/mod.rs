@@ -1,11 +1,16 @@
 //! What the core hands to its sinks.
 
+pub mod archive;
+pub mod commit;
+pub mod ecs;
+
 use std::sync::Arc;
 
 use driftlog_proto::clock::Line;
 use driftlog_proto::ids::{DeviceId, Lane, Place, RunId, Seq};
 use driftlog_proto::item::{BlockHeader, Cause};
 use driftlog_proto::message::Labels;
+pub use driftlog_proto::receiver::Notice;
 use driftlog_proto::time::Unix;
 
 use crate::ledger::Write;
@@ -57,44 +62,6 @@ pub enum What {
     },
     /// Something that the gateway states about the device beside its records.
     Notice(Notice),
-}
-
-/// What the gateway states about a device beside its records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Notice {
-    /// The flash forgot what it had published: the run has items at or above a child's begin, or
-    /// two children.
-    Fork,
-    /// Two copies of the spool are running.
-    Clone,
-    /// The run is unknown here and was taken up at the device's base: what came before it was
-    /// acknowledged by a ledger that is lost.
-    LedgerLost,
-    /// As `LedgerLost`, but a tombstone has been given up since: earlier records may repeat.
-    MayRepeat,
-    /// The same run has two different histories.
-    RunTwice,
-    /// The spool was written on other hardware.
-    HardwareChanged,
-}
-
-impl Notice {
-    /// Every notice, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Fork, Self::Clone, Self::LedgerLost, Self::MayRepeat, Self::RunTwice, Self::HardwareChanged];
-
-    /// The notice's name in records and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fork => "fork",
-            Self::Clone => "clone",
-            Self::LedgerLost => "ledger_lost",
-            Self::MayRepeat => "may_repeat",
-            Self::RunTwice => "run_twice",
-            Self::HardwareChanged => "hardware_changed",
-        }
-    }
 }
 
 /// What one commit of a sink makes durable: the entries in the sink and, in the same atomic

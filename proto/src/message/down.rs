@@ -62,7 +62,8 @@ pub struct AckLane {
     pub credit: u32,
 }
 
-/// Records of one run that arrived: from `first` up to, not including, `end`.
+/// Records of one run that arrived: from `first` up to, not including, `end`. An empty range says
+/// that the run's start arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// The run.

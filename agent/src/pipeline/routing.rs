@@ -1,0 +1,116 @@
+//! Which lane a line takes: a pure function of the line and of the rule in force.
+//!
+//! After a crash the bulk lane's cursors may lie behind what the urgent lane has: its own cursors
+//! (for each file the end of the last urgent line) say which lines to skip. They were written
+//! under a rule that is recorded beside them. A changed rule takes effect only when everything
+//! that was read under the old one is sealed in both lanes.
+
+use std::collections::BTreeMap;
+
+use driftlog_proto::block::Severity;
+
+use crate::spool::Spool;
+use crate::spool::disk::Disk;
+
+/// The key of the rule among the urgent lane's cursors; a file's key is never 0.
+pub(super) const RULE_KEY: u64 = 0;
+
+/// Where a line goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Bulk,
+    Urgent,
+    /// The urgent lane has it already.
+    Skip,
+}
+
+/// The rule in force and what the urgent lane has.
+#[derive(Debug, Default)]
+pub(super) struct Routing {
+    min: Option<Severity>,
+    /// The configured rule, when it is not in force yet.
+    next: Option<Option<Severity>>,
+    /// For each file the end of what the urgent lane had when this run began.
+    had: BTreeMap<u64, u64>,
+    /// For each file the end of the last line that was put into the urgent lane and is not sealed.
+    reached: BTreeMap<u64, u64>,
+}
+
+impl Routing {
+    pub(super) fn new<D: Disk>(configured: Option<Severity>, urgent: Option<&Spool<D>>) -> Self {
+        let mut routing = Self { min: configured, ..Self::default() };
+        let Some(spool) = urgent else { return routing };
+        for (key, bytes) in spool.cursors() {
+            match (key, bytes) {
+                (RULE_KEY, &[number]) => {
+                    let recorded =
+                        Severity::new(number).filter(|severity| *severity != Severity::UNSPECIFIED);
+                    if recorded != configured {
+                        routing.min = recorded;
+                        routing.next = Some(configured);
+                    }
+                }
+                (_, bytes) => {
+                    if let Ok(end) = bytes.try_into() {
+                        routing.had.insert(key, u64::from_le_bytes(end));
+                    }
+                }
+            }
+        }
+        routing
+    }
+
+    /// Where a line of `severity` that ends at `end` of file `file` goes.
+    pub(super) fn route(&self, severity: Severity, file: u64, end: u64) -> Route {
+        if self.min.is_none_or(|min| severity < min) {
+            Route::Bulk
+        } else if self.had.get(&file).is_some_and(|had| end <= *had) {
+            Route::Skip
+        } else {
+            Route::Urgent
+        }
+    }
+
+    /// A line was put into the urgent lane's open block.
+    pub(super) fn handle_urgent(&mut self, file: u64, end: u64) {
+        self.reached.insert(file, end);
+    }
+
+    /// The cursors that go with the urgent lane's open block.
+    pub(super) fn urgent_cursors(&self) -> impl Iterator<Item = (u64, [u8; 8])> {
+        self.reached.iter().map(|(key, end)| (*key, end.to_le_bytes()))
+    }
+
+    /// The rule in force as it is recorded.
+    pub(super) fn rule(&self) -> [u8; 1] {
+        [self.min.unwrap_or(Severity::UNSPECIFIED).number()]
+    }
+
+    /// The urgent lane's block is durable.
+    pub(super) fn handle_urgent_sealed(&mut self) {
+        self.reached.clear();
+    }
+
+    /// Bulk cursors are durable that lie at `position` in `file`; the rest as [`settle`](Self::settle).
+    pub(super) fn handle_bulk_sealed(&mut self, file: u64, position: u64) {
+        if self.had.get(&file).is_some_and(|had| position >= *had) {
+            self.had.remove(&file);
+        }
+    }
+
+    /// Whether a changed rule may take effect now: nothing read under the old one can be read again.
+    pub(super) fn settle(&mut self) -> bool {
+        if self.had.is_empty() && self.reached.is_empty() {
+            if let Some(next) = self.next.take() {
+                self.min = next;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A file is gone: so is what the urgent lane had of it.
+    pub(super) fn forget(&mut self, file: u64) {
+        self.had.remove(&file);
+    }
+}

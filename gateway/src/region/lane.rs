@@ -1,0 +1,226 @@
+//! One lane of a device: its receiver, the items that wait, what each sink has yet to take.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use driftlog_proto::ids::{AckNumber, Lane, Place, Seq};
+use driftlog_proto::item::BlockHeader;
+use driftlog_proto::message::BeatLane;
+use driftlog_proto::receiver::{Notice, Receiver, Run, Sinks, Step, notice_bit};
+use driftlog_proto::time::Unix;
+
+use super::SinkRole;
+use crate::ledger::record::{LaneRecord, Mark, RunRecord};
+
+/// A step of the lane's history that a sink has yet to take.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) end: Place,
+    pub(super) step: Step,
+    pub(super) received: Unix,
+    /// For a block its header and its sealed bytes.
+    pub(super) block: Option<(BlockHeader, Arc<[u8]>)>,
+}
+
+impl Pending {
+    pub(super) fn bytes(&self) -> u64 {
+        self.block.as_ref().map_or(0, |(_, sealed)| sealed.len() as u64)
+    }
+}
+
+/// A held block.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) received: Unix,
+    pub(super) header: BlockHeader,
+    pub(super) sealed: Arc<[u8]>,
+}
+
+/// A lane in memory.
+#[derive(Debug)]
+pub(super) struct LaneState {
+    pub(super) lane: Lane,
+    pub(super) receiver: Receiver,
+    /// Held blocks, by slot.
+    pub(super) kept: BTreeMap<u32, Kept>,
+    /// For each sink what it has yet to take, in order.
+    pub(super) feeds: Vec<VecDeque<Pending>>,
+    /// Bytes of blocks that a sink has yet to commit, over all sinks.
+    pub(super) queued_bytes: u64,
+    /// What of this lane the region's budget counts.
+    accounted: u64,
+    /// What the device said about the lane last.
+    pub(super) beat: Option<BeatLane>,
+    /// The place after the newest item on the device's flash, as it said last.
+    pub(super) device_next: Option<Place>,
+    /// Gaps declared in this generation.
+    pub(super) gaps: u64,
+    /// Records declared lost in this generation.
+    pub(super) lost: u64,
+}
+
+impl LaneState {
+    pub(super) fn new(
+        lane: Lane,
+        sinks: Sinks,
+        names: &[SinkRole],
+        barrier: AckNumber,
+        record: LaneRecord,
+    ) -> Self {
+        let runs = record.runs.iter().map(|run| restored(run, names)).collect();
+        Self {
+            lane,
+            receiver: Receiver::new(sinks, barrier, runs, record.has_forgotten),
+            kept: BTreeMap::new(),
+            feeds: vec![VecDeque::new(); sinks.count],
+            queued_bytes: 0,
+            accounted: 0,
+            beat: None,
+            device_next: None,
+            gaps: 0,
+            lost: 0,
+        }
+    }
+
+    /// Bytes of this lane's items in memory.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.receiver.held_bytes() + self.queued_bytes
+    }
+
+    /// By how much the memory has changed since this was asked last.
+    pub(super) fn account(&mut self) -> i64 {
+        let bytes = self.memory_bytes();
+        let change = bytes.cast_signed() - self.accounted.cast_signed();
+        self.accounted = bytes;
+        change
+    }
+
+    /// A step for every sink.
+    pub(super) fn push(&mut self, pending: &Pending) {
+        for feed in &mut self.feeds {
+            self.queued_bytes += pending.bytes();
+            feed.push_back(pending.clone());
+        }
+    }
+
+    /// The notices that some sink has about the remembered runs.
+    pub(super) fn notices(&self) -> impl Iterator<Item = Notice> + use<> {
+        let runs = self.receiver.runs().iter();
+        let bits = runs.fold(0, |bits, run| run.notices_durable.iter().fold(bits, |all, bits| all | bits));
+        Notice::ALL.into_iter().filter(move |notice| bits & notice_bit(*notice) != 0)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.kept.is_empty() && self.feeds.iter().all(VecDeque::is_empty)
+    }
+
+    /// The step that a sink takes next, cut to what lies above its own mark; steps below it are
+    /// passed over. A start waits for the parent's committed mark (rule 10).
+    pub(super) fn next_for(&mut self, sink: usize, taken: &Taken) -> Option<Pending> {
+        loop {
+            let runs = self.receiver.runs();
+            let feed = self.feeds.get_mut(sink)?;
+            let front = feed.front()?;
+            if let Step::Start { parent } = front.step {
+                let known = runs.iter().find(|run| run.run == parent.run);
+                if known.is_some_and(|run| run.mark(sink).is_none_or(|mark| mark.seq < parent.seq)) {
+                    return None;
+                }
+            }
+            let pending = feed.pop_front()?;
+            let bytes = pending.bytes();
+            let mark = taken.place(pending.end).or_else(|| {
+                runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink))
+            });
+            if let Some(pending) = beyond(mark, pending) {
+                return Some(pending);
+            }
+            self.queued_bytes -= bytes;
+        }
+    }
+
+    /// The lane as the ledger has it once sink `sink` has taken `taken`.
+    pub(super) fn record(&self, names: &[SinkRole], sink: usize, taken: &Taken) -> LaneRecord {
+        let runs = self.receiver.runs().iter().filter_map(|run| recorded(run, names, sink, taken)).collect();
+        LaneRecord { runs, has_forgotten: self.receiver.has_forgotten() }
+    }
+}
+
+/// What a batch takes from a lane: the place that it reaches in each run, and its notices.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    pub(super) places: Vec<Place>,
+    pub(super) notices: Vec<(Place, Notice)>,
+}
+
+impl Taken {
+    /// The place reached in the run of `of`.
+    fn place(&self, of: Place) -> Option<Place> {
+        self.places.iter().find(|place| place.run == of.run).copied()
+    }
+
+    pub(super) fn reach(&mut self, place: Place) {
+        match self.places.iter_mut().find(|known| known.run == place.run) {
+            Some(known) if known.seq <= place.seq => *known = place,
+            Some(_) => {}
+            None => self.places.push(place),
+        }
+    }
+}
+
+/// What of a step lies beyond a sink's mark.
+fn beyond(mark: Option<Place>, mut pending: Pending) -> Option<Pending> {
+    let Some(mark) = mark else { return Some(pending) };
+    let is_below = pending.end.seq <= mark.seq;
+    match &mut pending.step {
+        Step::Start { .. } => None,
+        Step::Notice(_) => Some(pending),
+        Step::Block { .. } | Step::Gap { .. } if is_below => None,
+        Step::Block { .. } => Some(pending),
+        Step::Gap { from, .. } => {
+            *from = Seq(from.0.max(mark.seq.0));
+            Some(pending)
+        }
+    }
+}
+
+fn restored(record: &RunRecord, names: &[SinkRole]) -> Run {
+    let mut run = Run::new(record.run, record.parent, record.begin, record.first_heard);
+    run.last_echo = record.last_echo;
+    for (at, sink) in names.iter().enumerate() {
+        let mark = record.marks.iter().find(|mark| mark.sink == sink.name);
+        if let (Some(mark), Some(place), Some(bits)) =
+            (mark, run.marks.get_mut(at), run.notices_durable.get_mut(at))
+        {
+            *place = Some(mark.place);
+            *bits = mark.notices;
+        }
+    }
+    run
+}
+
+fn recorded(run: &Run, names: &[SinkRole], sink: usize, taken: &Taken) -> Option<RunRecord> {
+    let mark_of = |at: usize, name: &str| {
+        let mut notices = run.notices_durable.get(at).copied().unwrap_or(0);
+        let mut place = run.mark(at);
+        if at == sink {
+            place = taken.place(run.next).or(place);
+            for (of, notice) in &taken.notices {
+                if of.run == run.run {
+                    notices |= notice_bit(*notice);
+                }
+            }
+        }
+        place.map(|place| Mark { sink: name.to_owned(), place, notices })
+    };
+    let marks: Vec<Mark> =
+        names.iter().enumerate().filter_map(|(at, role)| mark_of(at, &role.name)).collect();
+    (!marks.is_empty()).then(|| RunRecord {
+        run: run.run,
+        parent: run.parent,
+        begin: run.begin,
+        first_heard: run.first_heard,
+        last_echo: run.last_echo,
+        marks,
+    })
+}
