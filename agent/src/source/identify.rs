@@ -3,9 +3,10 @@
 use driftlog_proto::time::Mono;
 
 use super::cursor::Cursor;
-use super::discover::{directory, file_name, is_compressed, is_rotation_of, join};
 use super::files::{FileError, Files, Kind, Stat};
 use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
+use super::fit::{Fit, fit, holds, is_beginning_of};
+use super::names::{directory, file_name, is_compressed, is_rotation_of, join};
 use super::table::{Entry, Leaving, Open, Role, Seal};
 use super::turn::unused_key;
 use super::{SourceNoticeKind, Sources};
@@ -14,104 +15,6 @@ use super::{SourceNoticeKind, Sources};
 const EVIDENCE_BYTES_MIN: u16 = 256;
 /// Files with a rotation's name that are looked at for one that is sought.
 const SIBLINGS_MAX: usize = 64;
-
-/// How a file's bytes fit a cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fit {
-    /// Everything up to the cursor is as it was read.
-    Whole,
-    /// The cursor's bytes are gone or changed; up to this end of a line they are as they were.
-    UpTo(Anchor),
-    /// Nothing agrees.
-    Not,
-}
-
-/// Holds a file's bytes against a cursor.
-pub(crate) fn fit<F: Files>(
-    files: &mut F,
-    handle: &F::Handle,
-    len: u64,
-    cursor: &Cursor,
-) -> Result<Fit, FileError> {
-    let mut head = [0; HEAD_BYTES_MAX];
-    let n = files.read_at(handle, 0, &mut head)?;
-    let head = head.get(..n).unwrap_or_default();
-    let known = usize::from(cursor.head.bytes);
-    // A file shorter than its head, 1,024 bytes at most, is not worth the risk of a wrong guess.
-    if head.get(..known).is_none_or(|head| Head::of(head) != cursor.head) {
-        return Ok(Fit::Not);
-    }
-    if agrees(files, handle, len, &cursor.here)? {
-        return Ok(Fit::Whole);
-    }
-    for anchor in cursor.earlier.newest_first().filter(|anchor| anchor.offset < cursor.here.offset) {
-        if agrees(files, handle, len, anchor)? {
-            return Ok(Fit::UpTo(*anchor));
-        }
-    }
-    let last_line = head.get(..known).and_then(|head| head.iter().rposition(|byte| *byte == b'\n'));
-    Ok(match last_line.and_then(|end| head.get(..=end)) {
-        Some(before) => Fit::UpTo(Anchor::at(before.len() as u64, before)),
-        None => Fit::Not,
-    })
-}
-
-/// Whether everything up to a cursor is as it was read.
-pub(crate) fn holds<F: Files>(
-    files: &mut F,
-    handle: &F::Handle,
-    len: u64,
-    cursor: &Cursor,
-) -> Result<bool, FileError> {
-    Ok(agrees(files, handle, len, &cursor.here)? && has_same_head(files, handle, cursor))
-}
-
-/// Whether a file begins as it did: bytes may repeat before a cursor, but hardly at the head too.
-/// What cannot be read now shows at the next reading.
-pub(crate) fn has_same_head<F: Files>(files: &mut F, handle: &F::Handle, cursor: &Cursor) -> bool {
-    let mut head = [0; HEAD_BYTES_MAX];
-    let head = head.get_mut(..cursor.head.bytes.into()).unwrap_or_default();
-    match files.read_at(handle, 0, head) {
-        Ok(n) => n == head.len() && Head::of(head) == cursor.head,
-        Err(_) => true,
-    }
-}
-
-fn agrees<F: Files>(
-    files: &mut F,
-    handle: &F::Handle,
-    len: u64,
-    anchor: &Anchor,
-) -> Result<bool, FileError> {
-    let reach = Anchor::reach(anchor.offset);
-    let mut bytes = [0; ANCHOR_BYTES_MAX];
-    let Some(bytes) = bytes.get_mut(..reach).filter(|_| anchor.offset <= len) else { return Ok(false) };
-    let n = files.read_at(handle, anchor.offset - reach as u64, bytes)?;
-    Ok(n == reach && Anchor::at(anchor.offset, bytes) == *anchor)
-}
-
-/// Whether a file of `len` bytes holds what an open file holds up to there: its first and its last
-/// 1,024 bytes are compared.
-fn is_beginning_of<F: Files>(
-    files: &mut F,
-    copy: &F::Handle,
-    len: u64,
-    original: &F::Handle,
-) -> Result<bool, FileError> {
-    if files.stat_open(original)?.len < len {
-        return Ok(false);
-    }
-    let n = usize::try_from(len).map_or(HEAD_BYTES_MAX, |len| len.min(HEAD_BYTES_MAX));
-    for offset in [0, len - n as u64] {
-        let (mut a, mut b) = ([0; HEAD_BYTES_MAX], [0; HEAD_BYTES_MAX]);
-        let read_a = files.read_at(copy, offset, a.get_mut(..n).unwrap_or_default())?;
-        let read_b = files.read_at(original, offset, b.get_mut(..n).unwrap_or_default())?;
-        if (read_a, read_b) != (n, n) || a != b {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
 
 /// Whether a file may be a copy of one with this cursor, as far as names and births tell; and
 /// whether that is so little that many bytes must agree.
@@ -257,7 +160,10 @@ impl<F: Files> Sources<F> {
         let text = match original.fit {
             None => format!("{copy} is a copy of {of_path} and is not read as long as that is there"),
             Some(Fit::Whole) => {
-                format!("{copy} is a copy of {of_path}, which is gone: it is read on from offset {}", of.here.offset)
+                format!(
+                    "{copy} is a copy of {of_path}, which is gone: it is read on from offset {}",
+                    of.here.offset
+                )
             }
             Some(Fit::UpTo(anchor)) => format!(
                 "{copy} is a copy of {of_path}, which is gone and of which {} bytes were read: it is read on from \

@@ -4,7 +4,7 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::Cursor;
 use super::files::{FileError, Files};
-use super::identify::holds;
+use super::fit::holds;
 use super::table::{After, Entry, Open, Role};
 use super::turn::{Ready, idle_line_ms};
 use super::{SourceNoticeKind, Sources};

@@ -6,8 +6,8 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::file_key;
 use super::files::Files;
-use super::identify::has_same_head;
 use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor};
+use super::fit::has_same_head;
 use super::line::{self, Step, Supply, Within, newline};
 use super::table::{Role, Seal, Table};
 use super::{SourceNoticeKind, Sources, SourcesConfig, parse};
@@ -73,7 +73,13 @@ pub(crate) struct Given {
 }
 
 /// Where in a line the cursor stands after a step, and what the step's record shows.
-fn after(within: Within, at: u64, body: &[u8], ending: Ending, part: Part) -> (Within, Severity, Format) {
+pub(crate) fn after(
+    within: Within,
+    at: u64,
+    body: &[u8],
+    ending: Ending,
+    part: Part,
+) -> (Within, Severity, Format) {
     let (severity, format) = match (within, part) {
         (Within::Line { severity, .. }, _) => (Severity::new(severity).unwrap_or_default(), Format::Raw),
         (_, Part::Whole) => parse::recognise(body),
@@ -191,46 +197,6 @@ impl<F: Files> Sources<F> {
             end,
         );
         self.notices.say(SourceNoticeKind::LineCut, text);
-    }
-
-    fn advance_stdin(&mut self, now: Mono) -> Option<Given> {
-        let boot = self.boot;
-        let stdin = self.stdin.as_mut()?;
-        loop {
-            let within = stdin.within;
-            let (step, offset) = stdin.step(now);
-            let (body, taken, ending, part, is_cut) = match step {
-                Step::Wait => return None,
-                Step::Skip { taken, is_over } => {
-                    stdin.pass(taken);
-                    if is_over {
-                        stdin.within = Within::Start;
-                    }
-                    continue;
-                }
-                Step::Give { body, taken, ending, part, is_cut } => (body, taken, ending, part, is_cut),
-            };
-            stdin.pass(taken);
-            let bytes = stdin.passed(taken).get(..body).unwrap_or_default();
-            let (next, severity, format) = after(within, offset, bytes, ending, part);
-            stdin.within = if is_cut { Within::Cut } else { next };
-            self.lines_cut += u64::from(is_cut);
-            self.last = Some(Last { slot: None, taken, within, is_cut });
-            let key = stdin.key(boot, now);
-            return Some(Given {
-                slot: None,
-                key,
-                from: 0,
-                offset,
-                body,
-                taken,
-                ending,
-                part,
-                is_cut,
-                severity,
-                format,
-            });
-        }
     }
 
     /// Brings the cursor of the file whose turn it is up to where the turn has come.
