@@ -4,17 +4,36 @@
 //! ledger. At most one batch is with it: a batch behind one that fails must not be committed.
 //! Meanwhile the core gathers the next.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use driftlog_proto::time::Mono;
+use driftlog_proto::time::Unix;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::sink::{Batch, CommitError};
 
-/// Makes one batch durable.
-pub type Commit = Box<dyn FnMut(&Batch) -> Result<(), CommitError> + Send>;
+/// Owns the sink and the ledger.
+pub trait Durable: Send {
+    /// Makes one batch durable.
+    ///
+    /// # Errors
+    /// [`CommitError`]: whether it may be tried again.
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
+
+    /// Does one bounded step of what is not urgent, between batches; whether there is more to do.
+    ///
+    /// # Errors
+    /// [`CommitError`]: whether it may be tried again.
+    fn upkeep(&mut self, now: Unix) -> Result<bool, CommitError>;
+}
+
+/// How long the thread waits for a batch before it looks after what is not urgent.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// The number under which upkeep that left the ledger in doubt reports; no batch has it.
+const UPKEEP: u64 = 0;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -41,15 +60,25 @@ impl Committer {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(mut commit: Commit, mut clock: Clock) -> std::io::Result<Self> {
+    pub fn start(mut durable: Box<dyn Durable>, mut clock: Clock) -> std::io::Result<Self> {
         let (work, batches) = sync_channel::<Batch>(1);
         let (finished, done) = mpsc::channel(1);
         let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(move || {
-            while let Ok(batch) = batches.recv() {
-                let begin: Mono = clock.now().mono;
-                let outcome = commit(&batch);
-                let took_ns = clock.now().mono.since(begin);
-                let number = batch.number;
+            loop {
+                let begin = clock.now();
+                let (number, outcome) = match batches.recv_timeout(IDLE) {
+                    Ok(batch) => (batch.number, durable.commit(&batch)),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => match durable.upkeep(begin.wall) {
+                        Ok(_) => continue,
+                        Err(CommitError::Refused(reason)) => {
+                            log::warn!("the archive's upkeep is put off: {reason}");
+                            continue;
+                        }
+                        Err(doubt) => (UPKEEP, Err(doubt)),
+                    },
+                };
+                let took_ns = clock.now().mono.since(begin.mono);
                 if finished.blocking_send(Committed { number, outcome, took_ns }).is_err() {
                     return;
                 }
@@ -74,11 +103,8 @@ impl Committer {
         }
     }
 
-    /// Waits for the outcome of the batch; for ever if there is none. Safe to cancel.
+    /// Waits for the outcome of the batch, or of upkeep that went wrong. Safe to cancel.
     pub async fn committed(&mut self) -> Committed {
-        if !self.is_busy {
-            return std::future::pending().await;
-        }
         let committed = self.done.recv().await;
         self.is_busy = false;
         committed.unwrap_or_else(|| {
@@ -105,18 +131,30 @@ mod tests {
     use super::*;
     use crate::clock::TrialConfig;
 
-    fn committer(commit: Commit) -> Committer {
-        Committer::start(commit, Clock::new(&TrialConfig::default())).unwrap()
+    struct Planted(Box<dyn FnMut(&Batch) -> Result<(), CommitError> + Send>);
+
+    impl Durable for Planted {
+        fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+            (self.0)(batch)
+        }
+
+        fn upkeep(&mut self, _: Unix) -> Result<bool, CommitError> {
+            Ok(false)
+        }
+    }
+
+    fn committer(commit: impl FnMut(&Batch) -> Result<(), CommitError> + Send + 'static) -> Committer {
+        Committer::start(Box::new(Planted(Box::new(commit))), Clock::new(&TrialConfig::default())).unwrap()
     }
 
     #[tokio::test]
     async fn each_batch_is_committed_once_and_its_outcome_comes_back() {
         let mut seen = 0;
-        let mut committer = committer(Box::new(move |batch| {
+        let mut committer = committer(move |batch: &Batch| {
             seen += 1;
             assert_eq!(batch.number, seen);
             if seen == 2 { Err(CommitError::Refused("full".to_owned())) } else { Ok(()) }
-        }));
+        });
         for number in 1..=3 {
             assert!(!committer.is_busy());
             committer.commit(Batch { number, ..Batch::default() });
@@ -129,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_commit_that_panics_leaves_the_ledger_in_doubt() {
-        let mut committer = committer(Box::new(|_| panic!("planted")));
+        let mut committer = committer(|_: &Batch| panic!("planted"));
         committer.commit(Batch::default());
         let committed = committer.committed().await;
         assert!(matches!(committed.outcome, Err(CommitError::InDoubt(_))));
@@ -140,11 +178,11 @@ mod tests {
         let (finish, wait) = std::sync::mpsc::channel::<()>();
         let finished = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let flag = std::sync::Arc::clone(&finished);
-        let mut committer = committer(Box::new(move |_| {
+        let mut committer = committer(move |_: &Batch| {
             wait.recv().unwrap();
             flag.store(true, std::sync::atomic::Ordering::SeqCst);
             Ok(())
-        }));
+        });
         committer.commit(Batch::default());
         finish.send(()).unwrap();
         drop(committer);

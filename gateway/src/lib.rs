@@ -8,7 +8,6 @@
 //! Read in this order: [`run`] (the whole on one screen), [`pipeline`] (the loop), [`broker`],
 //! [`sink`] and [`ledger`], then [`web`] and [`cli`].
 
-mod open_files;
 pub mod audit;
 pub mod broker;
 pub mod cat;
@@ -17,15 +16,17 @@ pub mod clock;
 pub mod committer;
 pub mod config;
 pub mod decompress;
+mod entropy;
 pub mod ledger;
 pub mod lock;
 pub mod log;
+mod open_files;
 pub mod pipeline;
 pub mod rebuild;
 pub mod region;
 pub mod sink;
 pub mod status;
-mod unserved;
+mod store;
 pub mod web;
 
 use std::fmt;
@@ -36,7 +37,7 @@ use std::time::Duration;
 use broker::config::ClientConfig;
 use broker::{Client, Keeper};
 use clock::Clock;
-use committer::{Commit, Committer};
+use committer::{Committer, Durable};
 use config::Config;
 use driftlog_proto::time::Now;
 use lock::Lock;
@@ -57,7 +58,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| RunError::System("start", error))?;
     open_files::raise_limit();
-    runtime.block_on(async { serve(config, told_to_stop()?, unserved::open).await })
+    runtime.block_on(async { serve(config, told_to_stop()?, store::open).await })
 }
 
 /// The whole pipeline: a broker and a client, the core with ledger and sinks, and the page.
@@ -90,7 +91,7 @@ pub async fn serve<C: Core>(
     announce(config, keeper.as_ref(), &web);
 
     loop {
-        let committer = Committer::start(opened.commit, Clock::new(&config.trial));
+        let committer = Committer::start(opened.durable, Clock::new(&config.trial));
         let committer = committer.map_err(|error| RunError::System("start a thread", error))?;
         match Pipeline::new(&mut shell, opened.core, committer).run(&mut stop).await {
             End::Stopped => break,
@@ -114,8 +115,8 @@ pub async fn serve<C: Core>(
 pub struct Opened<C> {
     /// The core.
     pub core: C,
-    /// Makes a batch durable; owns the sink and the ledger.
-    pub commit: Commit,
+    /// Makes batches durable; owns the sink and the ledger.
+    pub durable: Box<dyn Durable>,
 }
 
 /// The embedded broker, unless another is named, and how the gateway connects.

@@ -53,7 +53,7 @@ pub trait Core {
     ///
     /// # Errors
     /// When `out` cannot be written.
-    fn metrics(&self, out: &mut dyn fmt::Write) -> fmt::Result;
+    fn metrics(&self, now: Now, out: &mut dyn fmt::Write) -> fmt::Result;
 }
 
 /// Why the loop ended.
@@ -258,10 +258,11 @@ impl<'a, C: Core> Pipeline<'a, C> {
 
     fn metrics(&mut self) -> String {
         let mut out = String::new();
+        let now = self.shell.clock.now();
         self.shell.meters.restarts = self.shell.broker_restarts.load(Ordering::Relaxed);
         self.shell.meters.web_refused = self.shell.web_refused.load(Ordering::Relaxed);
         // Writing into a string cannot fail.
-        let _ = self.shell.meters.write(&mut out).and_then(|()| self.core.metrics(&mut out));
+        let _ = self.shell.meters.write(&mut out).and_then(|()| self.core.metrics(now, &mut out));
         out
     }
 

@@ -28,7 +28,7 @@ impl Ranges {
     pub(super) fn remove(&mut self, range: &Range<u64>) -> u64 {
         let from = self.0.partition_point(|other| other.end <= range.start);
         let to = self.0.partition_point(|other| other.start < range.end);
-        if from >= to {
+        if range.is_empty() || from >= to {
             return 0;
         }
         let left = self.0[from].start..range.start;

@@ -9,12 +9,13 @@
 //! in which the broker sends them. What it costs: up to [`EVENTS_MAX`] messages in memory. When
 //! the gateway does not take them, nothing is read from the socket and the broker waits.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use rumqttc::{AsyncClient, EventLoop, Incoming, MqttOptions, Outgoing, QoS, SubscribeReasonCode};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -200,10 +201,16 @@ async fn connection(
     while publishes.try_recv().is_ok() {}
     let _ = events.send(Event::Up).await;
 
+    let (given, answered) = (AtomicU64::new(0), AtomicU64::new(0));
+    let confirmed = Notify::new();
     let reading = async {
         loop {
             match eventloop.poll().await {
                 Ok(rumqttc::Event::Outgoing(Outgoing::Disconnect)) => return None,
+                Ok(rumqttc::Event::Incoming(Incoming::PubAck(_))) => {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    confirmed.notify_one();
+                }
                 Ok(event) => forward(event, events).await,
                 Err(error) => return Some(error.to_string()),
             }
@@ -211,9 +218,15 @@ async fn connection(
     };
     let writing = async {
         while let Some(Publish { topic, payload, is_retained }) = publishes.recv().await {
+            given.fetch_add(1, Ordering::Relaxed);
             if client.publish_bytes(topic, QoS::AtLeastOnce, is_retained, payload).await.is_err() {
                 break;
             }
+        }
+        // Closing a socket that has unread answers in it throws away what the broker has not
+        // read yet, too.
+        while answered.load(Ordering::Relaxed) < given.load(Ordering::Relaxed) {
+            confirmed.notified().await;
         }
         let _ = client.disconnect().await;
         // The other half sees the farewell go out, or the connection end.

@@ -31,6 +31,9 @@ usage: driftlog-gateway COMMAND [OPTIONS]
 exit codes: 0 done, 1 failed, 2 wrong usage or configuration
 ";
 
+/// Every command.
+const COMMANDS: &[&str] = &["run", "check", "status"];
+
 /// Does what the arguments ask for; the first one is the program's name.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -98,7 +101,7 @@ impl Request {
             }
         };
         let command = command.to_string_lossy().into_owned();
-        if !["run", "check", "status"].contains(&command.as_str()) {
+        if !COMMANDS.contains(&command.as_str()) {
             return Err(Failure::usage(format_args!("there is no command `{command}`")));
         }
         let mut config = None;

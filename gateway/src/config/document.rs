@@ -30,6 +30,9 @@ impl Document {
         let mut given = Vec::new();
         collect(table.get_ref(), "", &mut given);
         for Given { key, key_at, value_at, is_table } in given {
+            if !is_table && is_known(&key, true) && !is_known(&key, false) {
+                return Err(document.not_a_section(&key, key_at));
+            }
             if !is_known(&key, is_table) {
                 return Err(document.unknown(&key, key_at));
             }
@@ -74,6 +77,16 @@ impl Document {
     fn line(&self, at: usize) -> usize {
         let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
         1 + before.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    fn not_a_section(&self, key: &str, at: usize) -> ConfigError {
+        ConfigError {
+            file: self.path.clone(),
+            line: Some(self.line(at)),
+            key: Some(key.to_owned()),
+            problem: "is a section and takes no value".to_owned(),
+            hint: Some(format!("write [{key}] and its keys on the lines below")),
+        }
     }
 
     fn unknown(&self, key: &str, at: usize) -> ConfigError {

@@ -19,7 +19,7 @@ const VERSION_KEY: &[u8] = b"ledger/version";
 const VERSION: u8 = 1;
 
 /// A ledger in a folder of its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SledLedger {
     db: sled::Db,
     is_poisoned: bool,

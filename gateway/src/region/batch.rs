@@ -46,15 +46,6 @@ impl Outstanding {
     }
 }
 
-/// What the shell does after a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Go on.
-    Continue,
-    /// It is not known what the ledger has: open the region afresh.
-    Reopen,
-}
-
 /// The next batch: a refused one again when its time has come, else a new one.
 pub(super) fn poll<L: Ledger>(region: &mut Region<L>, now: Now) -> Option<Batch> {
     if let Some(outstanding) = &mut region.outstanding {
@@ -182,41 +173,23 @@ fn writes<L: Ledger>(region: &Region<L>, sink: usize, lanes: &[LaneTaken]) -> Ve
 }
 
 impl<L: Ledger> Region<L> {
-    /// A batch is durable, or is not.
-    pub fn handle_committed(&mut self, now: Now, number: u64, result: Result<(), CommitError>) -> Next {
-        let is_current =
-            self.outstanding.as_ref().is_some_and(|outstanding| outstanding.batch.number == number);
-        if !is_current {
-            return Next::Continue;
+    /// A batch is durable, or is not. What is in doubt is not for the core to decide: the shell
+    /// opens the region afresh.
+    pub fn handle_committed(&mut self, now: Now, number: u64, outcome: &Result<(), CommitError>) {
+        let Some(outstanding) = self.outstanding.take_if(|outstanding| outstanding.batch.number == number)
+        else {
+            return;
+        };
+        if outcome.is_ok() {
+            self.stored(now, &outstanding);
+            self.retries = 0;
+            return;
         }
-        match result {
-            Ok(()) => {
-                if let Some(outstanding) = self.outstanding.take() {
-                    self.stored(now, &outstanding);
-                }
-                self.has_failed = None;
-                self.retries = 0;
-                Next::Continue
-            }
-            Err(CommitError::Refused(reason)) => {
-                log::error!("the sink refused a batch, which is tried again: {reason}");
-                self.counters.commits_failed += 1;
-                let wait = (RETRY_MS.0 << self.retries.min(7)).min(RETRY_MS.1);
-                self.retries = self.retries.saturating_add(1);
-                self.retry_at = now.mono.plus_ms(wait);
-                self.has_failed = Some(reason);
-                if let Some(outstanding) = &mut self.outstanding {
-                    outstanding.is_refused = true;
-                }
-                Next::Continue
-            }
-            Err(CommitError::InDoubt(reason)) => {
-                log::error!("it is not known whether the ledger has a batch: {reason}");
-                self.counters.commits_failed += 1;
-                self.has_failed = Some(reason);
-                Next::Reopen
-            }
-        }
+        self.counters.commits_failed += 1;
+        let wait = (RETRY_MS.0 << self.retries.min(7)).min(RETRY_MS.1);
+        self.retries = self.retries.saturating_add(1);
+        self.retry_at = now.mono.plus_ms(wait);
+        self.outstanding = Some(Outstanding { is_refused: true, ..outstanding });
     }
 
     fn stored(&mut self, now: Now, outstanding: &Outstanding) {
@@ -254,7 +227,8 @@ impl<L: Ledger> Region<L> {
                 Counters::add(&mut counters.lost, cause.index(), lost);
                 let device = self.devices.get_mut(&entry.device);
                 if let Some(state) = device.and_then(|device| device.lane(entry.lane)) {
-                    Counters::add(&mut state.lost, cause.index(), lost);
+                    state.gaps += 1;
+                    state.lost = state.lost.saturating_add(lost);
                 }
             }
             What::Notice(notice) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftlog_proto::clock::DeviceClock;
 use driftlog_proto::ids::{AckNumber, BootId, DeviceId, Lane, SessionId};
-use driftlog_proto::message::{Beat, Labels};
+use driftlog_proto::message::Labels;
 use driftlog_proto::time::{Mono, Unix};
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +72,6 @@ pub(super) struct Device {
     pub(super) heard_wall: Unix,
     pub(super) refused_at: Option<Mono>,
     pub(super) answer_at: Option<Mono>,
-    pub(super) beat: Option<Beat>,
-    pub(super) wall_offset_ns: Option<i64>,
 }
 
 impl Device {
@@ -142,8 +140,6 @@ impl<L: Ledger> Region<L> {
             heard_wall: Unix(0),
             refused_at: None,
             answer_at: None,
-            beat: None,
-            wall_offset_ns: None,
         })
     }
 

@@ -75,12 +75,8 @@ impl<L: Ledger> Region<L> {
 
     /// Why this message cannot be served at all.
     fn refusal(&self, id: &DeviceId, decoded: &Result<(Up, &[u8]), Malformed>) -> Option<Refusal> {
-        let names = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, id.as_str()));
-        if names(&self.config.quarantine) {
-            return Some(Refusal::Quarantined);
-        }
-        if !names(&self.config.allow) {
-            return Some(Refusal::DeviceNotAllowed);
+        if let Some(refusal) = self.config.devices.refusal(id) {
+            return Some(refusal);
         }
         let speaks_ours = match decoded {
             Err(Malformed::Version(_)) => false,
@@ -119,7 +115,6 @@ impl<L: Ledger> Region<L> {
             device.labels = Arc::new(hello.labels.clone());
         }
         device.clock.handle_message(hello.boot, &hello.reading, now.wall);
-        device.wall_offset_ns = Some(hello.reading.wall.0.saturating_sub(now.wall.0));
         for (slot, fresh) in device.lanes.iter_mut().zip(fresh) {
             let Some(lane) = hello.lanes.iter().find(|lane| lane.lane == fresh.lane) else { continue };
             let state = slot.get_or_insert(fresh);
@@ -146,7 +141,6 @@ impl<L: Ledger> Region<L> {
         let Some(known) = device.session.as_mut().filter(|known| known.id == session) else { return };
         if reading.mono >= known.mono {
             (known.mono, known.received) = (reading.mono, now.wall);
-            device.wall_offset_ns = Some(reading.wall.0.saturating_sub(now.wall.0));
         }
         device.clock.handle_message(known.boot, reading, now.wall);
     }
@@ -159,7 +153,6 @@ impl<L: Ledger> Region<L> {
                 state.beat = Some(*lane);
             }
         }
-        device.beat = Some(beat.clone());
     }
 
     fn hear_item(&mut self, now: Now, id: &DeviceId, envelope: &Item, sealed: &[u8]) -> Result<(), Refused> {
@@ -246,9 +239,4 @@ fn device_of(topic: &str) -> Option<DeviceId> {
     let (shard, device) = rest.split_once('/')?;
     let id = DeviceId::new(device).ok()?;
     (shard == format!("{:02x}", id.shard())).then_some(id)
-}
-
-/// Whether a pattern (exact, or with a `*` at the end) names a device.
-fn matches(pattern: &str, id: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == id, |prefix| id.starts_with(prefix))
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use driftlog_proto::ids::{AckNumber, Lane, Place, Seq};
-use driftlog_proto::item::{BlockHeader, Cause};
+use driftlog_proto::item::BlockHeader;
 use driftlog_proto::message::BeatLane;
-use driftlog_proto::receiver::{Receiver, Run, Sinks, Step};
+use driftlog_proto::receiver::{Notice, Receiver, Run, Sinks, Step, notice_bit};
 use driftlog_proto::time::Unix;
 
 use super::SinkRole;
@@ -53,8 +53,10 @@ pub(super) struct LaneState {
     pub(super) beat: Option<BeatLane>,
     /// The place after the newest item on the device's flash, as it said last.
     pub(super) device_next: Option<Place>,
-    /// Records declared lost in this generation, by cause.
-    pub(super) lost: [u64; Cause::ALL.len()],
+    /// Gaps declared in this generation.
+    pub(super) gaps: u64,
+    /// Records declared lost in this generation.
+    pub(super) lost: u64,
 }
 
 impl LaneState {
@@ -75,7 +77,8 @@ impl LaneState {
             accounted: 0,
             beat: None,
             device_next: None,
-            lost: [0; Cause::ALL.len()],
+            gaps: 0,
+            lost: 0,
         }
     }
 
@@ -98,6 +101,13 @@ impl LaneState {
             self.queued_bytes += pending.bytes();
             feed.push_back(pending.clone());
         }
+    }
+
+    /// The notices that some sink has about the remembered runs.
+    pub(super) fn notices(&self) -> impl Iterator<Item = Notice> + use<> {
+        let runs = self.receiver.runs().iter();
+        let bits = runs.fold(0, |bits, run| run.notices_durable.iter().fold(bits, |all, bits| all | bits));
+        Notice::ALL.into_iter().filter(move |notice| bits & notice_bit(*notice) != 0)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -140,7 +150,7 @@ impl LaneState {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken {
     pub(super) places: Vec<Place>,
-    pub(super) notices: Vec<(Place, driftlog_proto::receiver::Notice)>,
+    pub(super) notices: Vec<(Place, Notice)>,
 }
 
 impl Taken {
@@ -197,7 +207,7 @@ fn recorded(run: &Run, names: &[SinkRole], sink: usize, taken: &Taken) -> Option
             place = taken.place(run.next).or(place);
             for (of, notice) in &taken.notices {
                 if of.run == run.run {
-                    notices |= driftlog_proto::receiver::notice_bit(*notice);
+                    notices |= notice_bit(*notice);
                 }
             }
         }

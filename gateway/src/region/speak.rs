@@ -5,7 +5,8 @@ use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use driftlog_proto::message::{self, Ack, AckLane, Down, Echo};
 use driftlog_proto::time::{Mono, Now};
 
-use super::{Channel, Region};
+use super::Region;
+use crate::broker::Channel;
 use crate::ledger::Ledger;
 
 /// `Nack`s and `Refuse`s that wait to be sent; the oldest goes beyond that.

@@ -155,6 +155,10 @@ pub const SHELL_METRICS: &[MetricDoc] = &[
     START,
 ];
 
+/// The tables of every metric that the gateway exposes, in the order of the exposition. A part
+/// of the gateway that measures something adds its table here and to `docs/metrics.md`.
+pub const ALL: &[&[MetricDoc]] = &[SHELL_METRICS];
+
 /// What the shell round the core has counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meters {
@@ -248,8 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_every_metric_as_the_code_does() {
+        let mut table = String::from("| name | type | labels | what it says |\n| --- | --- | --- | --- |\n");
+        for MetricDoc { name, kind, labels, help } in ALL.iter().copied().flatten() {
+            let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            table.push_str(&format!("| `{name}` | {} | {} | {help} |\n", kind.name(), labels.join(", ")));
+        }
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(&table), "docs/metrics.md must hold this table:\n{table}");
+    }
+
+    #[test]
     fn counters_end_in_total_and_nothing_else_does() {
-        for doc in SHELL_METRICS {
+        for doc in ALL.iter().copied().flatten() {
             assert_eq!(doc.kind == Kind::Counter, doc.name.ends_with("_total"), "{}", doc.name);
         }
     }

@@ -162,6 +162,18 @@ fn claims_beyond_the_limits_are_refused_before_anything_is_read() {
 }
 
 #[test]
+fn a_stored_block_has_exactly_the_bytes_that_were_announced() {
+    let packer = sound();
+    let (packed, payload) = packed(&packer, Codec::Stored);
+    let sound = header(0, packer.count(), packed);
+    let announced = |raw_bytes: u32| read(&BlockHeader { raw_bytes, ..sound }, &payload);
+    assert_eq!(announced(packed.raw_bytes), Ok(3));
+    assert_eq!(announced(packed.raw_bytes + 1), Err(Malformed::Truncated));
+    assert_eq!(announced(packed.raw_bytes - 1), Err(Malformed::TrailingBytes));
+    assert_eq!(stored(1, &vec![0; RAW_BYTES_MAX + 1]), Err(Malformed::Limit("RAW_BYTES_MAX")));
+}
+
+#[test]
 fn a_bomb_is_refused() {
     let mut bomb = vec![0; PAYLOAD_BYTES_MAX];
     let bytes = zstd::zstd_safe::compress(&mut bomb[..], &vec![0u8; 16 << 20], 3).unwrap();

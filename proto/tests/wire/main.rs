@@ -3,11 +3,10 @@
 
 mod arbitrary;
 mod block;
-mod limits;
-
+mod document;
 mod hostile;
 mod item;
+mod limits;
 mod message;
-
 mod vectors;
 mod zstd;

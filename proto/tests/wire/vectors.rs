@@ -24,8 +24,8 @@ use crate::message::encoded;
 use crate::zstd::Zstd;
 
 const MESSAGES: &str = include_str!("../vectors/messages-v1.txt");
-const ITEMS: &str = include_str!("../vectors/items-v1.txt");
-const BLOCK: &str = include_str!("../vectors/block-v1.txt");
+pub(crate) const ITEMS: &str = include_str!("../vectors/items-v1.txt");
+pub(crate) const BLOCK: &str = include_str!("../vectors/block-v1.txt");
 
 /// A vector as it stands in a file.
 fn vector(name: &str, bytes: &[u8], twin: &str) -> String {
@@ -332,6 +332,13 @@ fn a_block_that_an_older_zstd_compressed_is_still_read() {
     let mut scratch = vec![0; raw_bytes as usize];
     let block = unpack(&header, &frame, &mut Zstd, &mut scratch).unwrap();
     assert!(block.records().eq(records));
+}
+
+/// The bytes of a vector in a file, in hex.
+pub(crate) fn hex_of(file: &str, name: &str) -> String {
+    let vector = file.split("== ").find(|vector| vector.starts_with(&format!("{name}\n"))).unwrap();
+    let (_, hex) = vector.split_once("\n--\n").unwrap();
+    hex.split_whitespace().collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {

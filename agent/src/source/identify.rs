@@ -1,0 +1,343 @@
+//! Is this file that one? Names and inodes propose, bytes decide.
+
+use driftlog_proto::time::Mono;
+
+use super::cursor::Cursor;
+use super::discover::{directory, file_name, is_compressed, is_rotation_of, join};
+use super::files::{FileError, Files, Kind, Stat};
+use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
+use super::table::{Entry, Open, Role, Seal};
+use super::{SourceNoticeKind, Sources};
+
+/// Bytes that must be compared before a file is taken for a copy that is not known to be younger.
+const EVIDENCE_BYTES_MIN: u16 = 256;
+/// Files with a rotation's name that are looked at for one that is sought.
+const SIBLINGS_MAX: usize = 64;
+
+/// How a file's bytes fit a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// Everything up to the cursor is as it was read.
+    Whole,
+    /// The cursor's bytes are gone or changed; up to this end of a line they are as they were.
+    UpTo(Anchor),
+    /// Nothing agrees.
+    Not,
+}
+
+/// Holds a file's bytes against a cursor.
+pub(crate) fn fit<F: Files>(
+    files: &mut F,
+    handle: &F::Handle,
+    len: u64,
+    cursor: &Cursor,
+) -> Result<Fit, FileError> {
+    let mut head = [0; HEAD_BYTES_MAX];
+    let n = files.read_at(handle, 0, &mut head)?;
+    let head = head.get(..n).unwrap_or_default();
+    let known = usize::from(cursor.head.bytes);
+    // Of a file shorter than its head only the anchors can tell.
+    if head.get(..known).is_some_and(|head| Head::of(head) != cursor.head) {
+        return Ok(Fit::Not);
+    }
+    if n >= known && agrees(files, handle, len, &cursor.here)? {
+        return Ok(Fit::Whole);
+    }
+    for anchor in cursor.earlier.newest_first().filter(|anchor| anchor.offset < cursor.here.offset) {
+        if agrees(files, handle, len, anchor)? {
+            return Ok(Fit::UpTo(*anchor));
+        }
+    }
+    let last_line = head.get(..known).and_then(|head| head.iter().rposition(|byte| *byte == b'\n'));
+    Ok(match last_line.and_then(|end| head.get(..=end)) {
+        Some(before) => Fit::UpTo(Anchor::at(before.len() as u64, before)),
+        None => Fit::Not,
+    })
+}
+
+fn agrees<F: Files>(
+    files: &mut F,
+    handle: &F::Handle,
+    len: u64,
+    anchor: &Anchor,
+) -> Result<bool, FileError> {
+    let reach = Anchor::reach(anchor.offset);
+    let mut bytes = [0; ANCHOR_BYTES_MAX];
+    let Some(bytes) = bytes.get_mut(..reach).filter(|_| anchor.offset <= len) else { return Ok(false) };
+    let n = files.read_at(handle, anchor.offset - reach as u64, bytes)?;
+    Ok(n == reach && Anchor::at(anchor.offset, bytes) == *anchor)
+}
+
+/// Whether a file of `len` bytes holds what an open file holds up to there: its first and its last
+/// 1,024 bytes are compared.
+fn is_beginning_of<F: Files>(
+    files: &mut F,
+    copy: &F::Handle,
+    len: u64,
+    original: &F::Handle,
+) -> Result<bool, FileError> {
+    if files.stat_open(original)?.len < len {
+        return Ok(false);
+    }
+    let n = usize::try_from(len).map_or(HEAD_BYTES_MAX, |len| len.min(HEAD_BYTES_MAX));
+    for offset in [0, len - n as u64] {
+        let (mut a, mut b) = ([0; HEAD_BYTES_MAX], [0; HEAD_BYTES_MAX]);
+        let read_a = files.read_at(copy, offset, a.get_mut(..n).unwrap_or_default())?;
+        let read_b = files.read_at(original, offset, b.get_mut(..n).unwrap_or_default())?;
+        if (read_a, read_b) != (n, n) || a != b {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a file may be a copy of one with this cursor, as far as names and births tell; and
+/// whether that is so little that many bytes must agree.
+fn may_be_copy(path: &str, born: u64, of: &Cursor) -> Option<Evidence> {
+    let births_known = born != 0 && of.born != 0;
+    let (name, original) = (file_name(path), file_name(&of.path));
+    if births_known && born < of.born {
+        None
+    } else if is_rotation_of(name, original) {
+        Some(if births_known && born > of.born { Evidence::Any } else { Evidence::Some })
+    } else if path == of.path {
+        Some(Evidence::Most)
+    } else {
+        None
+    }
+}
+
+/// How much must be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    Any,
+    Some,
+    Most,
+}
+
+impl Evidence {
+    fn bytes_min(self) -> u64 {
+        match self {
+            Self::Any => 1,
+            Self::Some => u64::from(EVIDENCE_BYTES_MIN),
+            Self::Most => HEAD_BYTES_MAX as u64,
+        }
+    }
+}
+
+impl<F: Files> Sources<F> {
+    /// Whether the first bytes of a fresh file are to be read. If it is a copy of a file that goes
+    /// on, it is set aside; if of one that is gone, that one goes on in it.
+    pub(crate) fn is_new(&mut self, slot: usize, now: Mono) -> bool {
+        match self.check_originals(slot, now).and_then(|()| self.original_of(slot)) {
+            Ok(None) => {
+                if let Some(open) = self.table.open_mut(slot) {
+                    open.role = Role::Read;
+                }
+                true
+            }
+            Ok(Some(original)) => {
+                self.set_aside(slot, original, now);
+                false
+            }
+            Err(error) => {
+                self.close_unreadable(slot, &error, now);
+                false
+            }
+        }
+    }
+
+    /// Notices that files of which this one may be a copy were truncated since they were looked at:
+    /// then the copy holds their rest.
+    fn check_originals(&mut self, slot: usize, now: Mono) -> Result<(), FileError> {
+        for other in self.table.slots().filter(|other| *other != slot) {
+            let (Some(entry), Some(original)) = (self.table.entry(slot), self.table.entry(other)) else {
+                continue;
+            };
+            let Some(open) = original.open.as_ref().filter(|_| original.key.is_some()) else { continue };
+            if may_be_copy(&entry.cursor.path, entry.cursor.born, &original.cursor).is_none() {
+                continue;
+            }
+            let len = self.files.stat_open(&open.handle)?.len;
+            if !agrees(&mut self.files, &open.handle, len, &original.cursor.here)? {
+                self.truncated(other, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot of the file that this one is a copy of.
+    fn original_of(&mut self, slot: usize) -> Result<Option<usize>, FileError> {
+        let Some(entry) = self.table.entry(slot) else { return Ok(None) };
+        let Some(open) = &entry.open else { return Ok(None) };
+        let stat = self.files.stat_open(&open.handle)?;
+        let mut best: Option<(u64, usize)> = None;
+        for (other_slot, other) in self.table.iter() {
+            if other_slot == slot || other.key.is_none() {
+                continue;
+            }
+            let Some(evidence) = may_be_copy(&entry.cursor.path, entry.cursor.born, &other.cursor) else {
+                continue;
+            };
+            let offset = other.cursor.here.offset;
+            let is_copy = match &other.open {
+                Some(original) if evidence != Evidence::Most => {
+                    offset.min(stat.len) >= evidence.bytes_min()
+                        && is_beginning_of(&mut self.files, &open.handle, stat.len, &original.handle)?
+                }
+                Some(_) => false,
+                None => {
+                    u64::from(other.cursor.head.bytes) >= evidence.bytes_min()
+                        && fit(&mut self.files, &open.handle, stat.len, &other.cursor)? == Fit::Whole
+                }
+            };
+            if is_copy && best.is_none_or(|(most, _)| offset > most) {
+                best = Some((offset, other_slot));
+            }
+        }
+        Ok(best.map(|(_, slot)| slot))
+    }
+
+    fn set_aside(&mut self, slot: usize, original: usize, now: Mono) {
+        let Some((key, of, is_open)) = self
+            .table
+            .entry(original)
+            .and_then(|entry| Some((entry.key?, entry.cursor.path.clone(), entry.open.is_some())))
+        else {
+            return;
+        };
+        let Some(entry) = self.table.entry_mut(slot) else { return };
+        let text = format!(
+            "{} is a copy of {of}, of which {}; what was read there is not read again",
+            entry.cursor.path,
+            if is_open { "it is not read while that goes on" } else { "it holds the rest" },
+        );
+        let Some(open) = &mut entry.open else { return };
+        if !std::mem::replace(&mut open.is_said, true) {
+            self.notices.say(SourceNoticeKind::Copy, text);
+        }
+        if is_open {
+            open.role = Role::CopyOf(key);
+        } else {
+            self.go_on_in(original, slot, now);
+        }
+    }
+
+    /// The file in `slot` goes on in the one that is open in `copy`, whose entry ends.
+    fn go_on_in(&mut self, slot: usize, copy: usize, now: Mono) {
+        let Some(entry) = self.table.remove(copy) else { return };
+        self.queue.retain(|ready| *ready != super::Ready::File(copy));
+        if let Some(open) = entry.open {
+            self.reopen(slot, open, &entry.cursor, now);
+        }
+    }
+
+    /// A known file is open again, at the path and inode of `place`.
+    pub(crate) fn reopen(&mut self, slot: usize, mut open: Open<F::Handle>, place: &Cursor, now: Mono) {
+        let Some(entry) = self.table.entry_mut(slot) else { return };
+        let cursor = &mut entry.cursor;
+        let was = (cursor.dev, cursor.ino, cursor.born, cursor.boot);
+        if was != (place.dev, place.ino, place.born, self.boot) || cursor.path != place.path {
+            (cursor.dev, cursor.ino, cursor.born) = (place.dev, place.ino, place.born);
+            cursor.path.clone_from(&place.path);
+            entry.seal = Seal::Moved;
+        }
+        open.role = Role::Read;
+        open.is_queued = false;
+        open.has_tail = false;
+        (open.end, open.grown_at) = (0, now);
+        entry.open = Some(open);
+        entry.closed_at = None;
+        entry.is_finished = false;
+        self.enqueue(slot);
+    }
+
+    /// Looks for a copy in which a file goes on that was truncated: among what is open and set
+    /// aside, then beside it.
+    pub(crate) fn find_copy(&mut self, slot: usize, now: Mono) -> bool {
+        self.go_on_in_open_copy(slot, now) || self.find_beside(slot, now)
+    }
+
+    /// As [`Sources::find_copy`], among what is open.
+    pub(crate) fn go_on_in_open_copy(&mut self, slot: usize, now: Mono) -> bool {
+        let Some(entry) = self.table.entry(slot) else { return false };
+        let Some(key) = entry.key else { return false };
+        let is_copy =
+            |e: &Entry<F::Handle>| e.open.as_ref().is_some_and(|open| open.role == Role::CopyOf(key));
+        let copies: Vec<usize> =
+            self.table.iter().filter(|(_, e)| is_copy(e)).map(|(slot, _)| slot).collect();
+        let mut found = None;
+        for copy in copies {
+            let (Some(entry), Some(open)) = (self.table.entry(slot), self.table.open(copy)) else { continue };
+            let fits = self
+                .files
+                .stat_open(&open.handle)
+                .and_then(|stat| fit(&mut self.files, &open.handle, stat.len, &entry.cursor));
+            if found.is_none() && fits == Ok(Fit::Whole) {
+                found = Some(copy);
+            } else if let Some(open) = self.table.open_mut(copy) {
+                // Its original is no longer there to be compared with: it is looked at anew.
+                open.role = Role::Fresh;
+                self.enqueue(copy);
+            }
+        }
+        if let Some(copy) = found {
+            self.go_on_in(slot, copy, now);
+        }
+        found.is_some()
+    }
+
+    /// Looks for a closed file beside where it was: renamed, or copied, under a rotation's name that
+    /// no pattern may lead to.
+    pub(crate) fn find_beside(&mut self, slot: usize, now: Mono) -> bool {
+        let Some(cursor) = self.table.entry(slot).map(|entry| entry.cursor.clone()) else { return false };
+        for path in self.siblings(&cursor.path) {
+            let Ok(stat) = self.files.stat(&path) else { continue };
+            if self.table.with_file(stat.dev, stat.ino).is_some() {
+                continue;
+            }
+            let is_it = cursor.may_be(&stat, self.boot);
+            let Some(evidence) = may_be_copy(&path, stat.born, &cursor).or(is_it.then_some(Evidence::Any))
+            else {
+                continue;
+            };
+            if !is_it && u64::from(cursor.head.bytes) < evidence.bytes_min() {
+                continue;
+            }
+            let Ok(handle) = self.files.open(&path) else { continue };
+            let Ok(stat) = self.files.stat_open(&handle) else { continue };
+            if fit(&mut self.files, &handle, stat.len, &cursor) == Ok(Fit::Whole) {
+                let mut open = Open::new(handle, &stat, None, Role::Read, now);
+                open.leaving = Some(super::table::Leaving { since: now, is_deleted: false });
+                let place = Cursor::start(path, &stat, self.boot);
+                self.reopen(slot, open, &place, now);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Regular files with the name of a rotation of `path` in its directory, last written first.
+    fn siblings(&mut self, path: &str) -> Vec<String> {
+        let (dir, original) = (directory(path), file_name(path));
+        let mut found: Vec<(u64, String)> = Vec::new();
+        let mut names = Vec::new();
+        let listed = self.files.list(dir, &mut |name, kind| {
+            let fits = |name: &&str| is_rotation_of(name, original) && !is_compressed(name);
+            if let Some(name) = name.filter(fits).filter(|_| matches!(kind, Kind::File | Kind::Link)) {
+                names.push(join(dir, name));
+            }
+        });
+        if listed.is_err() {
+            return Vec::new();
+        }
+        for path in names {
+            if let Ok(Stat { kind: Kind::File, written, .. }) = self.files.stat(&path) {
+                found.push((written, path));
+            }
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.truncate(SIBLINGS_MAX);
+        found.into_iter().map(|(_, path)| path).collect()
+    }
+}
