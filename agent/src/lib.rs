@@ -11,7 +11,9 @@ pub mod config;
 pub mod identity;
 pub mod link;
 pub mod log;
+pub mod pipeline;
 pub mod source;
+pub mod spool;
 pub mod state_dir;
 pub mod status;
 pub mod stdin;
@@ -70,7 +72,7 @@ pub trait Core: Sized {
     /// When to poll again at the latest.
     fn poll_deadline(&self) -> Mono;
     /// How things are.
-    fn status(&self, now: Now) -> CoreStatus;
+    fn status(&mut self, now: Now) -> CoreStatus;
     /// Seals what is open: the process is about to end.
     fn stop(&mut self, now: Now);
     /// Whether everything that is sealed is acknowledged, and nothing is open.
@@ -143,7 +145,7 @@ pub fn run<C: Core>(config: &Config) -> Result<(), RunError<C::Error>> {
                 ),
                 watch: Watch::new(config.file_patterns()),
                 stdin: if config.reads_stdin() { Stdin::start(std::io::stdin())? } else { Stdin::absent() },
-                stdin_is_all: config.sources == [SourceConfig::Stdin],
+                stdin_is_all: config.sources.iter().all(SourceConfig::is_stdin),
                 socket: StatusSocket::listen(&state_dir),
                 shown: Shown::new(config, boot, now.mono),
                 signals: Signals::new()?,

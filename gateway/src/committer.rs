@@ -131,9 +131,9 @@ mod tests {
     use super::*;
     use crate::clock::TrialConfig;
 
-    struct Planted(Box<dyn FnMut(&Batch) -> Result<(), CommitError> + Send>);
+    struct Planted<F>(F);
 
-    impl Durable for Planted {
+    impl<F: FnMut(&Batch) -> Result<(), CommitError> + Send> Durable for Planted<F> {
         fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
             (self.0)(batch)
         }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn committer(commit: impl FnMut(&Batch) -> Result<(), CommitError> + Send + 'static) -> Committer {
-        Committer::start(Box::new(Planted(Box::new(commit))), Clock::new(&TrialConfig::default())).unwrap()
+        Committer::start(Box::new(Planted(commit)), Clock::new(&TrialConfig::default())).unwrap()
     }
 
     #[tokio::test]

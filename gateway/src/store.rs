@@ -10,7 +10,7 @@ use crate::ledger::sled::SledLedger;
 use crate::region::{Region, RegionConfig, SinkRole};
 use crate::sink::archive::directory::OsDirectory;
 use crate::sink::archive::state::{ARCHIVE, ArchiveId};
-use crate::sink::archive::{Archive, ArchiveConfig, Upkeep};
+use crate::sink::archive::{Archive, Upkeep};
 use crate::sink::{Batch, CommitError, commit};
 use crate::{Opened, entropy};
 
@@ -44,7 +44,7 @@ pub(crate) fn open(config: &Config, now: Now) -> Result<Opened<Region<SledLedger
     let mut ledger = open_ledger(&config.data_dir)?;
     let directory = OsDirectory::new(config.data_dir.join(ARCHIVE_FOLDER));
     let fresh = ArchiveId(entropy::bytes().map_err(|error| format!("cannot read random bytes: {error}"))?);
-    let archive = Archive::open(Box::new(directory), archive_config(config), &mut ledger, fresh);
+    let archive = Archive::open(Box::new(directory), config.archive.clone(), &mut ledger, fresh);
     let archive = archive.map_err(|error| error.to_string())?;
     let region =
         Region::open(region_config(config), ledger.clone(), now).map_err(|error| error.to_string())?;
@@ -62,14 +62,5 @@ fn region_config(config: &Config) -> RegionConfig {
         credit_bytes_max: u64::from(config.receive.credit_bytes_max),
         message_rate_max: config.receive.message_rate_max,
         devices: config.devices.clone(),
-    }
-}
-
-fn archive_config(config: &Config) -> ArchiveConfig {
-    ArchiveConfig {
-        file_bytes_max: config.archive.file_bytes_max,
-        compress: config.archive.compress,
-        retention_days: config.archive.retention_days,
-        retention_bytes_max: config.archive.retention_bytes_max,
     }
 }

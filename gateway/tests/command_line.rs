@@ -1,10 +1,19 @@
 //! The program as people and service managers meet it.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use driftlog_gateway::ledger::sled::SledLedger;
+use driftlog_gateway::sink::archive::directory::OsDirectory;
+use driftlog_gateway::sink::archive::state::ArchiveId;
+use driftlog_gateway::sink::archive::{Archive, ArchiveConfig};
+use driftlog_gateway::sink::{Batch, Entry, What, commit};
+use driftlog_gateway::web::metrics;
+use driftlog_proto::ids::{Chain, DeviceId, Lane, Place, RunId, Seq};
+use driftlog_proto::item::Cause;
+use driftlog_proto::time::Unix;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn gateway(args: &[&str]) -> Command {
@@ -209,6 +218,138 @@ fn status_shows_a_running_gateway_and_says_where_there_is_none() {
     let json = output(&["status", "--json", "--config", &config]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["broker"]["is_connected"], true);
+}
+
+/// An archive in which `pump-7` began a run, lost three records and, if told to, three more
+/// without saying so.
+fn archive_with_one_run(data: &Path, is_broken: bool) {
+    let mut ledger = SledLedger::open(&data.join("ledger")).unwrap();
+    let directory = Box::new(OsDirectory::new(data.join("archive")));
+    let config = ArchiveConfig::default();
+    let mut archive = Archive::open(directory, config, &mut ledger, ArchiveId([7; 16])).unwrap();
+    let entry = |seq, chain, what| Entry {
+        device: DeviceId::new("pump-7").unwrap(),
+        lane: Lane::Bulk,
+        run: RunId(5),
+        end: Place { run: RunId(5), seq: Seq(seq), chain: Chain(chain) },
+        received: Unix(1_795_435_200_000_000_000),
+        labels: std::sync::Arc::default(),
+        what,
+    };
+    let from = if is_broken { 3 } else { 0 };
+    let gap = What::Gap { from: Seq(from), to: Seq(from + 3), cause: Cause::Overflow };
+    let entries = vec![entry(0, 1, What::Start { parent: Place::ORIGIN }), entry(from + 3, 2, gap)];
+    commit::commit(&mut archive, &mut ledger, &Batch { entries, ..Batch::default() }).unwrap();
+}
+
+#[test]
+fn cat_shows_a_device_and_says_where_there_is_nothing_of_it() {
+    let folder = Folder::new();
+    let config = folder.config("gateway.toml", &folder.data());
+    let none = output(&["cat", "pump-7", "--config", &config]);
+    assert_eq!(none.status.code(), Some(1), "{none:?}");
+    let expected = format!(
+        "driftlog-gateway: there is no archive in {}/archive\nhint: `--config FILE` (its data_dir) or \
+         `--archive DIR` tells where it is\n",
+        folder.data()
+    );
+    assert_eq!(stderr(&none), expected);
+
+    archive_with_one_run(Path::new(&folder.data()), false);
+    let shown = output(&["cat", "pump-7", "--config", &config]);
+    assert!(shown.status.success(), "{shown:?}");
+    assert_eq!(stdout(&shown).lines().count(), 2, "{shown:?}");
+    let archive = format!("{}/archive", folder.data());
+    let json = output(&["cat", "pump-7", "--json", "--lane", "bulk", "--archive", &archive]);
+    for line in stdout(&json).lines() {
+        let document: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(document["host"]["id"], "pump-7");
+    }
+    let other = output(&["cat", "pump-8", "--archive", &archive]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(stderr(&other).contains("has nothing of pump-8\nhint: "), "{other:?}");
+}
+
+#[test]
+fn an_audit_exits_with_0_where_the_promise_is_kept_and_with_1_where_it_is_broken() {
+    for (is_broken, code, verdict) in [(false, 0, "promise kept"), (true, 1, "promise BROKEN")] {
+        let folder = Folder::new();
+        let config = folder.config("gateway.toml", &folder.data());
+        archive_with_one_run(Path::new(&folder.data()), is_broken);
+        let table = output(&["audit", "--config", &config]);
+        assert_eq!(table.status.code(), Some(code), "{table:?}");
+        assert!(stdout(&table).contains(verdict), "{table:?}");
+        let json = output(&["audit", "--json", "--config", &config]);
+        assert_eq!(json.status.code(), Some(code), "{json:?}");
+        let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!(json["is_broken"], is_broken);
+    }
+}
+
+#[test]
+fn an_audit_compares_what_a_spool_says_and_refuses_what_it_cannot_read() {
+    let folder = Folder::new();
+    let config = folder.config("gateway.toml", &folder.data());
+    archive_with_one_run(Path::new(&folder.data()), false);
+    let spool = folder.folder.path().join("spool.json");
+    let path = spool.display().to_string();
+    let place = |seq: u64| format!("{{\"run\":\"0000000000000005\",\"seq\":{seq},\"chain\":\"{:016x}\"}}", 0);
+    let said = |base| {
+        format!(
+            "{{\"device_id\":\"pump-7\",\"lane\":\"bulk\",\"base\":{},\"next\":{},\"gaps\":[]}}\n",
+            place(base),
+            place(9)
+        )
+    };
+    std::fs::write(&spool, said(3)).unwrap();
+    let kept = output(&["audit", "--config", &config, "--spool", &path]);
+    assert!(kept.status.success(), "{kept:?}");
+    std::fs::write(&spool, said(7)).unwrap();
+    let broken = output(&["audit", "--config", &config, "--spool", &path]);
+    assert_eq!(broken.status.code(), Some(1), "{broken:?}");
+    assert!(stdout(&broken).contains("4 acknowledged records are NOT in the archive"), "{broken:?}");
+    std::fs::write(&spool, "no spool").unwrap();
+    let unreadable = output(&["audit", "--config", &config, "--spool", &path]);
+    assert_eq!(unreadable.status.code(), Some(1));
+    assert!(stderr(&unreadable).starts_with(&format!("driftlog-gateway: {path}: ")), "{unreadable:?}");
+}
+
+#[test]
+fn a_gateway_without_its_ledger_names_the_command_and_that_command_helps() {
+    let folder = Folder::new();
+    let data = folder.data();
+    let config = folder.config("gateway.toml", &data);
+    archive_with_one_run(Path::new(&data), false);
+    let needless = output(&["rebuild", "--config", &config]);
+    assert_eq!(needless.status.code(), Some(1), "{needless:?}");
+    assert!(stderr(&needless).contains("there is a ledger already"), "{needless:?}");
+
+    std::fs::remove_dir_all(Path::new(&data).join("ledger")).unwrap();
+    let refused = output(&["run", "--config", &config]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(stderr(&refused).contains("`driftlog-gateway rebuild`"), "{refused:?}");
+    let rebuilt = output(&["rebuild", "--config", &config]);
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    assert!(stdout(&rebuilt).contains("1 runs in 1 lanes"), "{rebuilt:?}");
+    let running = Running::start(&config);
+    let meanwhile = output(&["rebuild", "--force", "--config", &config]);
+    assert_eq!(meanwhile.status.code(), Some(1));
+    assert!(stderr(&meanwhile).contains("another gateway (process "), "{meanwhile:?}");
+    drop(running);
+}
+
+#[test]
+fn a_running_gateway_exposes_exactly_the_documented_metrics() {
+    let folder = Folder::new();
+    let _running = Running::start(&folder.config("gateway.toml", &folder.data()));
+    let mut stream = TcpStream::connect(folder.web).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let exposed: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let documented = metrics::ALL.iter().copied().flatten();
+    let documented: Vec<String> = documented.map(|doc| format!("{} {}", doc.name, doc.kind.name())).collect();
+    assert_eq!(exposed, documented);
 }
 
 #[test]

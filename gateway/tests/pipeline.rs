@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use driftlog_gateway::broker::Channel;
+use driftlog_gateway::committer::Durable;
 use driftlog_gateway::config::Config;
 use driftlog_gateway::pipeline::{Core, Stop};
 use driftlog_gateway::sink::{Batch, CommitError};
@@ -14,7 +15,7 @@ use driftlog_gateway::status::{DeviceStatus, RegionStatus};
 use driftlog_gateway::{Opened, RunError, serve};
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
-use driftlog_proto::time::{Mono, Now};
+use driftlog_proto::time::{Mono, Now, Unix};
 use rumqttc::{AsyncClient, EventLoop, Incoming, MqttOptions, QoS};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -86,7 +87,7 @@ impl Core for Echo {
         }
     }
 
-    fn metrics(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn metrics(&self, _: Now, out: &mut dyn fmt::Write) -> fmt::Result {
         writeln!(out, "echo_batches_total {}", self.batches)
     }
 }
@@ -139,11 +140,21 @@ fn open(noted: &Arc<Mutex<Noted>>) -> Opened<Echo> {
         answers: Vec::new(),
         batches: 0,
     };
-    let commit = move |_: &Batch| {
-        let mut noted = for_commit.lock().unwrap();
+    Opened { core, durable: Box::new(Planned(for_commit)) }
+}
+
+/// Commits come to what is planned.
+struct Planned(Arc<Mutex<Noted>>);
+
+impl Durable for Planned {
+    fn commit(&mut self, _: &Batch) -> Result<(), CommitError> {
+        let mut noted = self.0.lock().unwrap();
         if noted.planned.is_empty() { Ok(()) } else { Err(noted.planned.remove(0)) }
-    };
-    Opened { core, commit: Box::new(commit) }
+    }
+
+    fn upkeep(&mut self, _: Unix) -> Result<bool, CommitError> {
+        Ok(false)
+    }
 }
 
 impl Gateway {

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use crate::Core;
 use crate::config::Config;
+use crate::pipeline::Device;
 use args::Command;
 
 /// Where the configuration is when the command line does not say.
@@ -37,6 +38,11 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration.
 ";
 
 /// Does what the arguments say; they are those after the program's name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main_with::<Device>(args)
+}
+
+/// As [`main`], with another core.
 pub fn main_with<C: Core>(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = match args::parse(args) {
         Err(error) => fail(USAGE, format_args!("error: {error}")),

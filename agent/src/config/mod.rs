@@ -84,7 +84,7 @@ impl Config {
         self.sources.iter().flat_map(|source| {
             match source {
                 SourceConfig::File(file) => file.paths.as_slice(),
-                SourceConfig::Stdin => &[],
+                SourceConfig::Stdin { .. } => &[],
             }
             .iter()
             .map(String::as_str)
@@ -94,7 +94,7 @@ impl Config {
     /// Whether standard input is a source.
     #[must_use]
     pub fn reads_stdin(&self) -> bool {
-        self.sources.contains(&SourceConfig::Stdin)
+        self.sources.iter().any(SourceConfig::is_stdin)
     }
 }
 

@@ -3,6 +3,7 @@
 use driftlog_proto::limits::PATH_BYTES_MAX;
 
 use super::reader::{Given, Section};
+use crate::source::{PatternError, Patterns};
 
 /// One `[[source]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +11,10 @@ pub enum SourceConfig {
     /// Files that are written by others.
     File(FileSource),
     /// The agent's standard input; at most one.
-    Stdin,
+    Stdin {
+        /// Milliseconds after which a last line without an end is taken as it stands.
+        idle_line_ms: u32,
+    },
 }
 
 /// Files that are written by others.
@@ -18,10 +22,18 @@ pub enum SourceConfig {
 pub struct FileSource {
     /// Glob patterns of absolute paths; `**` matches directories at any depth.
     pub paths: Vec<String>,
-    /// Glob patterns of what is not read: of a file's name, or of its whole path if they begin with `/`.
+    /// Glob patterns of what is not read: of a file's name, or of its whole path if they hold a `/`.
     pub exclude: Vec<String>,
     /// Milliseconds after which a last line without an end is taken as it stands.
     pub idle_line_ms: u32,
+}
+
+impl SourceConfig {
+    /// Whether it is standard input.
+    #[must_use]
+    pub fn is_stdin(&self) -> bool {
+        matches!(self, Self::Stdin { .. })
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -54,14 +66,16 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> Vec<SourceConfig> {
             }
             (Some(_), None) => continue,
             (Some(_), Some(Kind::File)) => sources.push(SourceConfig::File(read_file(&mut section, &at))),
-            (Some(place), Some(Kind::Stdin)) if sources.contains(&SourceConfig::Stdin) => {
+            (Some(place), Some(Kind::Stdin)) if sources.iter().any(SourceConfig::is_stdin) => {
                 document.fault(
                     &place,
                     "a second [[source]] of type \"stdin\"".to_owned(),
                     Some("there is one standard input: remove one of them".to_owned()),
                 );
             }
-            (Some(_), Some(Kind::Stdin)) => sources.push(SourceConfig::Stdin),
+            (Some(_), Some(Kind::Stdin)) => {
+                sources.push(SourceConfig::Stdin { idle_line_ms: read_idle(&mut section) });
+            }
         }
         section.finish();
     }
@@ -70,7 +84,7 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> Vec<SourceConfig> {
 
 fn read_file(section: &mut Section<'_, '_>, at: &std::ops::Range<usize>) -> FileSource {
     let document = section.document();
-    let paths = patterns(section, "paths");
+    let paths = section.texts("paths");
     if paths.is_empty() {
         document.fault(
             at,
@@ -78,40 +92,34 @@ fn read_file(section: &mut Section<'_, '_>, at: &std::ops::Range<usize>) -> File
             Some("for example paths = [\"/var/log/*.log\"]".to_owned()),
         );
     }
-    let mut checked = Vec::with_capacity(paths.len());
-    for path in paths {
-        if !path.value.starts_with('/') {
-            document.fault(
-                &path.at,
-                format!("the path \"{}\" depends on where the agent is started", path.value),
-                Some("give it from the root, beginning with /".to_owned()),
-            );
-        } else if path.value.len() > PATH_BYTES_MAX {
+    for path in &paths {
+        if path.value.len() > PATH_BYTES_MAX {
             let what = format!("a path has {} bytes; at most {PATH_BYTES_MAX} are carried", path.value.len());
             document.fault(&path.at, what, None);
         }
-        checked.push(path.value);
+        check(section, path, Patterns::new(&[path.value.as_str()], &[]));
     }
-    let exclude = patterns(section, "exclude").into_iter().map(|pattern| pattern.value).collect();
-    let idle = section.number("idle_line_ms", 5_000, 100..=3_600_000);
-    FileSource { paths: checked, exclude, idle_line_ms: u32::try_from(idle).unwrap_or(u32::MAX) }
+    let exclude = section.texts("exclude");
+    for pattern in &exclude {
+        check(section, pattern, Patterns::new(&[], &[pattern.value.as_str()]));
+    }
+    let texts = |given: Vec<Given<String>>| given.into_iter().map(|given| given.value).collect();
+    FileSource { paths: texts(paths), exclude: texts(exclude), idle_line_ms: read_idle(section) }
 }
 
-fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Vec<Given<String>> {
-    let patterns = section.texts(key);
-    for pattern in &patterns {
-        if let Err(error) = glob::Pattern::new(&pattern.value) {
-            section.document().fault(
-                &pattern.at,
-                format!(
-                    "\"{}\" is not a pattern: {} at character {}",
-                    pattern.value,
-                    error.msg,
-                    error.pos + 1
-                ),
-                Some("write a literal * as [*] and a literal [ as [[]".to_owned()),
-            );
-        }
+fn check(section: &Section<'_, '_>, pattern: &Given<String>, outcome: Result<Patterns, PatternError>) {
+    if let Err(error) = outcome {
+        section.document().fault(
+            &pattern.at,
+            error.to_string(),
+            Some(
+                "a path from the root; * ? [a-z] within a name, ** for any directories, [*] for a *"
+                    .to_owned(),
+            ),
+        );
     }
-    patterns
+}
+
+fn read_idle(section: &mut Section<'_, '_>) -> u32 {
+    u32::try_from(section.number("idle_line_ms", 5_000, 100..=3_600_000)).unwrap_or(u32::MAX)
 }

@@ -42,7 +42,7 @@ fn the_example_is_valid_and_says_the_defaults() {
 fn the_least_configuration_takes_the_machine_id_and_every_default() {
     let config = parse(LEAST).unwrap();
     assert_eq!(config.device_id.as_str(), "0123456789abcdef0123456789abcdef");
-    assert_eq!(config.sources, [SourceConfig::Stdin]);
+    assert_eq!(config.sources, [SourceConfig::Stdin { idle_line_ms: 5_000 }]);
     assert!(config.reads_stdin());
     assert_eq!((config.broker.host.as_str(), config.broker.port), ("broker", 1883));
     assert_eq!(config.broker.tls, None);
@@ -98,7 +98,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     );
     refused(
         &format!("{LEAST}compression = 3\n"),
-        "error: agent.toml:5: unknown key `compression` in [source]\nhint: known here: type",
+        "error: agent.toml:5: unknown key `compression` in [source]\nhint: known here: type, idle_line_ms",
     );
     refused(
         &format!("{LEAST}[brokr]\n"),
@@ -239,10 +239,10 @@ fn standard_input_is_there_once() {
 fn a_path_that_depends_on_the_working_directory_and_a_broken_pattern_are_refused() {
     refused(
         "[broker]\nurl = \"mqtt://broker\"\n[[source]]\ntype = \"file\"\npaths = [\n  \"app.log\",\n  \"/var/[a\",\n]\n",
-        "error: agent.toml:6: the path \"app.log\" depends on where the agent is started\n\
-         hint: give it from the root, beginning with /\n\
-         error: agent.toml:7: \"/var/[a\" is not a pattern: invalid range pattern at character 6\n\
-         hint: write a literal * as [*] and a literal [ as [[]",
+        "error: agent.toml:6: the pattern \"app.log\" cannot be used: it is not an absolute path\n\
+         hint: a path from the root; * ? [a-z] within a name, ** for any directories, [*] for a *\n\
+         error: agent.toml:7: the pattern \"/var/[a\" cannot be used: invalid range pattern\n\
+         hint: a path from the root; * ? [a-z] within a name, ** for any directories, [*] for a *",
     );
     refused(
         &format!("state_dir = \"spool\"\n{LEAST}"),

@@ -4,7 +4,8 @@
 //! is bounded: one message waiting, a named number of bytes that the broker has not taken, and that
 //! nothing given in one session is sent in the next.
 
-pub(crate) mod backoff;
+mod backoff;
+mod explain;
 pub mod mqtt;
 pub(crate) mod tls;
 

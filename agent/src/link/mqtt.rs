@@ -14,13 +14,14 @@ use std::time::Duration;
 use driftlog_proto::ids::{DeviceId, RunId};
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS,
-    StateError, SubscribeFilter, SubscribeReasonCode, Transport,
+    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS, SubscribeFilter,
+    SubscribeReasonCode, Transport,
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
+use super::explain::Explained;
 use super::{Link, LinkEvent, Oversize, tls};
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
@@ -38,7 +39,7 @@ const EARLY_MAX: usize = 4;
 /// does not queue behind minutes of data.
 const SEND_BUFFER_BYTES: u32 = 64 * 1024;
 /// A message must have left within this.
-const FLUSH_WAIT: Duration = Duration::from_secs(120);
+pub(super) const FLUSH_WAIT: Duration = Duration::from_secs(120);
 /// A connection that lives this long ends the back-off.
 const STEADY: Duration = Duration::from_secs(30);
 /// How long a good-bye may take.
@@ -335,34 +336,8 @@ impl Connector {
         format!("{}:{}: {what}", self.config.host, self.config.port)
     }
 
-    /// The library's errors in the words of an operator, with what to do where that is known.
     fn explain(&self, error: &ConnectionError) -> Reason {
-        let what = match error {
-            ConnectionError::Io(error) => error.to_string(),
-            ConnectionError::Tls(error) => explain_tls(error),
-            ConnectionError::NetworkTimeout => {
-                format!("no answer within {} s", self.config.connect_timeout_s)
-            }
-            ConnectionError::FlushTimeout => format!("nothing could be sent for {} s", FLUSH_WAIT.as_secs()),
-            ConnectionError::ConnectionRefused(code) => refused(*code).to_owned(),
-            ConnectionError::MqttState(StateError::ConnectionAborted) => {
-                "the broker closed the connection".to_owned()
-            }
-            ConnectionError::MqttState(StateError::AwaitPingResp) => {
-                format!("the broker has been silent for {} s", self.config.keep_alive_s)
-            }
-            ConnectionError::MqttState(StateError::Io(error)) => error.to_string(),
-            ConnectionError::MqttState(StateError::Deserialization(error)) => match error {
-                rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded(bytes) => {
-                    format!(
-                        "the broker sent a message of {bytes} bytes, over the limit of {MESSAGE_BYTES_MAX}"
-                    )
-                }
-                error => format!("not MQTT: {error}"),
-            },
-            error => error.to_string(),
-        };
-        self.reason(what)
+        self.reason(Explained { error, config: &self.config })
     }
 }
 
@@ -371,23 +346,4 @@ async fn steady(backoff: &mut Backoff) -> std::convert::Infallible {
     sleep(STEADY).await;
     backoff.reset();
     std::future::pending().await
-}
-
-fn explain_tls(error: &rumqttc::TlsError) -> String {
-    match error {
-        // rustls hands its own error through the stream as an I/O error.
-        rumqttc::TlsError::Io(error) => format!("TLS: {error}"),
-        error => error.to_string(),
-    }
-}
-
-fn refused(code: ConnectReturnCode) -> &'static str {
-    match code {
-        ConnectReturnCode::BadUserNamePassword => "the broker refused the user or the password",
-        ConnectReturnCode::NotAuthorized => "the broker does not allow this client",
-        ConnectReturnCode::BadClientId => "the broker refused the client id",
-        ConnectReturnCode::ServiceUnavailable => "the broker says that it is unavailable",
-        ConnectReturnCode::RefusedProtocolVersion => "the broker does not speak MQTT 3.1.1",
-        ConnectReturnCode::Success => "the broker refused without a reason",
-    }
 }

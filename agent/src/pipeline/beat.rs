@@ -6,14 +6,15 @@ use driftlog_proto::time::Now;
 use super::Pipeline;
 use super::lane::LaneOut;
 use crate::source::Files;
-use crate::spool::Disk;
+use crate::spool::disk::Disk;
 
 impl<D: Disk, F: Files> Pipeline<D, F> {
-    pub(super) fn beat(&self, now: Now) -> Option<Beat> {
-        let lane = |out: &LaneOut<D>| {
+    pub(super) fn beat(&mut self, now: Now) -> Option<Beat> {
+        let boot = self.config.boot;
+        let lane = |out: &mut LaneOut<D>| {
             let usage = out.spool.usage();
             let oldest_age_ms = match usage.oldest {
-                Some((boot, mono, _)) if boot == self.config.boot => now.mono.ms_since(mono),
+                Some((known, mono, _)) if known == boot => now.mono.ms_since(mono),
                 _ => 0,
             };
             BeatLane {
@@ -30,8 +31,8 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             reading: self.reading(now),
             uptime_ms: now.mono.ms_since(self.started),
             memory_bytes: self.memory_bytes,
-            lines_cut: self.lines_cut,
-            lanes: self.lanes.iter().map(lane).collect(),
+            lines_cut: self.sources.lines_cut(),
+            lanes: self.lanes.iter_mut().map(lane).collect(),
         })
     }
 }

@@ -1,12 +1,15 @@
 //! One lane on the device: its open block, its spool, its sender.
 
+use std::fmt::Display;
+
 use driftlog_proto::block::{Packer, WORKSPACE_BYTES};
-use driftlog_proto::ids::{Lane, Place, RunId, Seq};
-use driftlog_proto::sender::{Boundary, Log, Sender, Stored};
+use driftlog_proto::ids::{Lane, RunId};
+use driftlog_proto::sender::Sender;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use super::RETRY_MS;
-use crate::spool::{Disk, Spool, SpoolError};
+use crate::spool::Spool;
+use crate::spool::disk::Disk;
 
 /// The instant at which a block was opened.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +38,13 @@ pub(super) struct LaneOut<D: Disk> {
 }
 
 impl<D: Disk> LaneOut<D> {
-    pub(super) fn new(run: RunId, spool: Spool<D>, in_flight_bytes_max: u32) -> Self {
+    pub(super) fn new(spool: Spool<D>, in_flight_bytes_max: u32) -> Self {
         let workspace = vec![0; WORKSPACE_BYTES].into_boxed_slice();
         let packer = Packer::new(workspace).expect("the workspace has WORKSPACE_BYTES");
         let sender = Sender::new(spool.base(), in_flight_bytes_max);
         Self {
-            lane: spool.lane(),
-            run,
+            lane: spool.config().lane,
+            run: spool.run(),
             packer,
             opened: None,
             spool,
@@ -66,7 +69,7 @@ impl<D: Disk> LaneOut<D> {
     }
 
     /// A write to the spool failed: nothing was changed; it is tried again after a while.
-    pub(super) fn failed(&mut self, now: Mono, error: &SpoolError) {
+    pub(super) fn failed(&mut self, now: Mono, error: &impl Display) {
         let wait = (RETRY_MS.0 << self.retries.min(6)).min(RETRY_MS.1);
         self.retries = self.retries.saturating_add(1);
         self.retry_at = now.plus_ms(wait);
@@ -100,34 +103,5 @@ impl<D: Disk> LaneOut<D> {
     pub(super) fn is_due(&self, now: Mono, delay_ms: u64) -> bool {
         let is_late = |opened: &Opened| opened.is_pressing || now >= opened.mono.plus_ms(delay_ms);
         now >= self.retry_at && self.opened.as_ref().is_some_and(is_late)
-    }
-}
-
-/// The spool as the sender sees it: what cannot be read now is tried again later.
-pub(super) struct SpoolLog<'a, D: Disk>(pub(super) &'a mut Spool<D>);
-
-impl<D: Disk> Log for SpoolLog<'_, D> {
-    fn item_at(&mut self, place: &Place) -> Option<Stored> {
-        match self.0.item_at(place) {
-            Ok(stored) => stored,
-            Err(error) => {
-                log::error!("cannot read the item at {place}: {error}");
-                None
-            }
-        }
-    }
-
-    fn boundary(&mut self, run: RunId, seq: Seq) -> Boundary {
-        match self.0.boundary(run, seq) {
-            Ok(boundary) => boundary,
-            Err(error) => {
-                log::error!("cannot look up {run}/{seq}: {error}");
-                Boundary::Unknown
-            }
-        }
-    }
-
-    fn trim(&mut self, place: &Place) {
-        self.0.trim(place);
     }
 }

@@ -3,14 +3,15 @@
 use driftlog_proto::ids::SessionId;
 use driftlog_proto::item;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
-use driftlog_proto::message::{self, Ack, Down, Hello, HelloLane, Item, Nack, PROTOCOL_VERSION, Reading, Told, Up};
+use driftlog_proto::message::{
+    self, Ack, Down, Hello, HelloLane, Item, Nack, PROTOCOL_VERSION, Reading, Told, Up,
+};
 use driftlog_proto::sender::{Kind, NackAction, Stored};
 use driftlog_proto::time::{Mono, Now};
 
-use super::lane::SpoolLog;
 use super::{BEAT_MS, Pipeline};
 use crate::source::Files;
-use crate::spool::Disk;
+use crate::spool::disk::Disk;
 
 impl<D: Disk, F: Files> Pipeline<D, F> {
     /// A connection begins; `session` is a fresh random number.
@@ -37,7 +38,9 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
                 log::error!("the gateway does not serve this device: {refusal:?}");
                 self.refused = Some(refusal);
             }
-            Err(error) => log::warn!("a message of {} bytes from the gateway is ignored: {error}", bytes.len()),
+            Err(error) => {
+                log::warn!("a message of {} bytes from the gateway is ignored: {error}", bytes.len())
+            }
         }
     }
 
@@ -53,7 +56,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
                 out.sender.handle_generation();
             }
             let Some(lane) = ack.lanes.iter().find(|lane| lane.lane == out.lane) else { continue };
-            let progress = out.sender.handle_ack(now, lane, echoed, &mut SpoolLog(&mut out.spool));
+            let progress = out.sender.handle_ack(now, lane, echoed, &mut out.spool);
             if heard.is_credit_valid {
                 out.sender.handle_credit(lane.credit);
             }
@@ -73,7 +76,11 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         match out.sender.handle_nack(now.mono, nack) {
             NackAction::Ignore => {}
             NackAction::SendAgain(stored) => {
-                log::warn!("lane {}: the item at {} arrived broken and is sent again", nack.lane.name(), stored.begin);
+                log::warn!(
+                    "lane {}: the item at {} arrived broken and is sent again",
+                    nack.lane.name(),
+                    stored.begin
+                );
                 if out.spool.read(&stored, &mut self.read_buf).is_err() {
                     out.sender.handle_changed(&stored.begin);
                 }
@@ -113,7 +120,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     fn publish_item(&mut self, now: Now, at: usize, out: &mut Vec<u8>) -> bool {
         let Some(session) = self.session.id() else { return false };
         let Some(lane) = self.lanes.get_mut(at) else { return false };
-        let Some(stored) = lane.sender.poll_publish(now.mono, &mut SpoolLog(&mut lane.spool)) else { return false };
+        let Some(stored) = lane.sender.poll_publish(now.mono, &mut lane.spool) else { return false };
         if let Err(gone) = lane.spool.read(&stored, &mut self.read_buf) {
             log::warn!("lane {}: the item at {} cannot be read: {gone}", lane.lane.name(), stored.begin);
             lane.sender.handle_changed(&stored.begin);

@@ -17,6 +17,7 @@
 mod beat;
 mod lane;
 mod link;
+mod open;
 mod read;
 mod routing;
 mod seal;
@@ -25,7 +26,7 @@ mod status;
 use std::collections::VecDeque;
 
 use driftlog_proto::block::Severity;
-use driftlog_proto::ids::{BootId, DeviceId, Lane, RunId};
+use driftlog_proto::ids::{BootId, DeviceId, Lane};
 use driftlog_proto::limits::ITEM_BYTES_MAX;
 use driftlog_proto::message::{Labels, Refusal};
 use driftlog_proto::sender::Session;
@@ -33,10 +34,11 @@ use driftlog_proto::time::{Mono, Now};
 
 use crate::compress::Zstd;
 use crate::source::{Files, Sources};
-use crate::spool::{Disk, Spool, SpoolError};
+use crate::spool::Spool;
+use crate::spool::disk::Disk;
 use lane::LaneOut;
+pub use open::{Device, OpenError, SPOOL_FOLDER};
 use routing::Routing;
-pub use status::{LaneStatus, SourceStatus, Status};
 
 /// The path under which the agent's own notices appear among the records.
 pub const NOTICE_PATH: &str = "driftlog:agent";
@@ -86,7 +88,6 @@ pub struct Pipeline<D: Disk, F: Files> {
     notices: VecDeque<String>,
     notices_dropped: u64,
     lines: u64,
-    lines_cut: u64,
     started: Mono,
     beat_due: Mono,
     /// The cursors moved since they were last durable, first at this instant.
@@ -98,16 +99,20 @@ pub struct Pipeline<D: Disk, F: Files> {
 }
 
 impl<D: Disk, F: Files> Pipeline<D, F> {
-    /// A pipeline over opened spools, one for each lane that there is; the bulk lane comes first.
-    ///
-    /// # Errors
-    /// When there is no bulk lane among them.
-    pub fn new(config: PipelineConfig, sources: Sources<F>, spools: Vec<(RunId, Spool<D>)>, now: Now) -> Result<Self, SpoolError> {
+    /// A pipeline over opened spools: of the bulk lane and, if there is one, of the urgent lane.
+    pub fn new(
+        config: PipelineConfig,
+        sources: Sources<F>,
+        bulk: Spool<D>,
+        urgent: Option<Spool<D>>,
+        now: Now,
+    ) -> Self {
         let limit = config.in_flight_bytes_max;
-        let lanes: Vec<LaneOut<D>> = spools.into_iter().map(|(run, spool)| LaneOut::new(run, spool, limit)).collect();
+        let lanes: Vec<LaneOut<D>> =
+            [Some(bulk), urgent].into_iter().flatten().map(|spool| LaneOut::new(spool, limit)).collect();
         let urgent = lanes.iter().find(|lane| lane.lane == Lane::Urgent);
         let routing = Routing::new(config.urgent_min, urgent.map(|lane| &lane.spool));
-        Ok(Self {
+        Self {
             config,
             sources,
             lanes,
@@ -119,7 +124,6 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             notices: VecDeque::new(),
             notices_dropped: 0,
             lines: 0,
-            lines_cut: 0,
             started: now.mono,
             beat_due: Mono::FOREVER,
             cursors_moved: None,
@@ -127,7 +131,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             link_up: false,
             memory_bytes: 0,
             refused: None,
-        })
+        }
     }
 
     /// A hint that some source file changed.
@@ -159,7 +163,6 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             lane.sync(now.mono);
         }
         self.collect_events();
-        self.sources.handle_tick(now.mono);
         self.read(now);
         self.seal_due(now);
         self.collect_events();
@@ -179,7 +182,9 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     /// Whether everything that is durable is acknowledged and no block is open.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.packer.is_empty() && lane.sender.base() == lane.spool.next_durable())
+        self.lanes
+            .iter()
+            .all(|lane| lane.packer.is_empty() && lane.sender.base() == lane.spool.next_durable())
     }
 
     /// When there is something to do without any input.

@@ -7,8 +7,8 @@ use driftlog_proto::time::Now;
 use super::lane::{LaneOut, Opened};
 use super::routing::Route;
 use super::{LINES_PER_POLL, NOTICE_PATH, Pipeline, SEAL_BYTES};
-use crate::source::{Files, recognise};
-use crate::spool::Disk;
+use crate::source::Files;
+use crate::spool::disk::Disk;
 
 impl<D: Disk, F: Files> Pipeline<D, F> {
     /// Takes lines while every open block has room for any of them, sealing those that are full.
@@ -41,12 +41,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     fn read_line(&mut self, now: Now) -> bool {
         let Some(line) = self.sources.poll_line(now.mono) else { return false };
         self.lines += 1;
-        self.lines_cut += u64::from(line.cut);
-        // Every part of a line goes where its first part went: severity is read off that.
-        let (severity, format) = match line.part {
-            Part::Whole | Part::First => recognise(line.body),
-            Part::Middle | Part::Last => (Severity::UNSPECIFIED, Format::Raw),
-        };
+        let severity = line.severity;
         self.cursors_moved.get_or_insert(now.mono);
         let lane = match self.routing.route(severity, line.file, line.end_offset) {
             Route::Skip => return true,
@@ -67,7 +62,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             ending: line.ending,
             part: line.part,
             cut: line.cut,
-            format,
+            format: line.format,
             body: line.body,
         });
         true
@@ -76,7 +71,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     /// The agent's own notices travel with the records of the bulk lane.
     fn put_notices(&mut self, now: Now) {
         while let Some(notice) = self.sources.poll_notice() {
-            self.note(notice.to_string());
+            self.note(notice.text);
         }
         while !self.notices.is_empty() {
             if !self.make_room(now) {
@@ -101,7 +96,13 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
 
 impl<D: Disk> LaneOut<D> {
     /// Puts a record into the open block, which has room for it.
-    fn put<'a>(&mut self, now: Now, source: &Source<'_>, is_pressing: bool, record: impl FnOnce(u16) -> Record<'a>) {
+    fn put<'a>(
+        &mut self,
+        now: Now,
+        source: &Source<'_>,
+        is_pressing: bool,
+        record: impl FnOnce(u16) -> Record<'a>,
+    ) {
         let opened = self.opened.get_or_insert_with(|| {
             self.packer.open(now.mono);
             Opened { mono: now.mono, wall: now.wall, clock: now.state, last: now.mono, is_pressing: false }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use driftlog_proto::block::Severity;
 
-use crate::spool::{Disk, Spool};
+use crate::spool::Spool;
+use crate::spool::disk::Disk;
 
 /// The key of the rule among the urgent lane's cursors; a file's key is never 0.
 pub(super) const RULE_KEY: u64 = 0;
@@ -42,7 +43,8 @@ impl Routing {
         for (key, bytes) in spool.cursors() {
             match (key, bytes) {
                 (RULE_KEY, &[number]) => {
-                    let recorded = Severity::new(number).filter(|severity| *severity != Severity::UNSPECIFIED);
+                    let recorded =
+                        Severity::new(number).filter(|severity| *severity != Severity::UNSPECIFIED);
                     if recorded != configured {
                         routing.min = recorded;
                         routing.next = Some(configured);

@@ -1,6 +1,9 @@
 //! Open blocks into the spool, urgent before bulk, cursors with their data.
 
+use std::fmt;
+
 use driftlog_proto::block::Codec;
+use driftlog_proto::error::Misuse;
 use driftlog_proto::ids::Lane;
 use driftlog_proto::item::{self, BlockHeader, ItemHeader, PAYLOAD_AT};
 use driftlog_proto::time::Now;
@@ -9,7 +12,26 @@ use super::lane::LaneOut;
 use super::routing::RULE_KEY;
 use super::{CURSORS_MS, Pipeline};
 use crate::source::Files;
-use crate::spool::{Disk, SpoolError, SpoolEvent};
+use crate::spool::disk::{Disk, file_name};
+use crate::spool::{SpoolError, SpoolEvent};
+
+/// Why an open block is not sealed.
+#[derive(Debug)]
+enum SealError {
+    /// It does not fit, which is a mistake of ours.
+    Misuse(Misuse),
+    /// The spool does not take it now.
+    Spool(SpoolError),
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misuse(error) => write!(f, "a block does not fit: {error}"),
+            Self::Spool(error) => error.fmt(f),
+        }
+    }
+}
 
 /// Cursors as they go into a frame.
 type Cursors = Vec<(u64, Vec<u8>)>;
@@ -41,7 +63,8 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     /// Seals the urgent lane's open block; false when it could not be made durable.
     fn seal_urgent(&mut self, now: Now) -> bool {
         let Some(at) = self.lanes.iter().position(|lane| lane.lane == Lane::Urgent) else { return true };
-        let mut cursors: Cursors = self.routing.urgent_cursors().map(|(key, end)| (key, end.to_vec())).collect();
+        let mut cursors: Cursors =
+            self.routing.urgent_cursors().map(|(key, end)| (key, end.to_vec())).collect();
         cursors.push((RULE_KEY, self.routing.rule().to_vec()));
         let Some(lane) = self.lanes.get_mut(at) else { return true };
         if lane.packer.is_empty() {
@@ -73,7 +96,8 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
                 lane.succeeded();
                 return;
             }
-            let borrowed: Vec<(u64, &[u8])> = cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
+            let borrowed: Vec<(u64, &[u8])> =
+                cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
             match lane.spool.append_cursors(now.mono, &borrowed, &forgotten) {
                 Ok(()) => {
                     lane.succeeded();
@@ -95,9 +119,15 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     /// The bulk lane's cursors are durable: so is everything that was read.
     fn cursors_durable(&mut self, now: Now, forgotten: &[u64]) {
         let routing = &mut self.routing;
-        self.sources.positions(|file, position| routing.handle_bulk_sealed(file, position));
+        for source in self.sources.status() {
+            if let Some(file) = source.file {
+                routing.handle_bulk_sealed(file, source.offset);
+            }
+        }
         forgotten.iter().for_each(|file| routing.forget(*file));
         self.sources.cursors_sealed();
+        // A truncated file's new lines may have waited for this.
+        self.has_more = true;
         self.cursors_moved = None;
         if self.routing.settle() {
             log::info!("the changed urgent.severity_min takes effect now");
@@ -120,12 +150,33 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         for lane in &mut self.lanes {
             while let Some(event) = lane.spool.poll_event() {
                 if let SpoolEvent::Dropped { from, to, .. } = &event {
-                    lane.sender.handle_dropped(from, to, &mut super::lane::SpoolLog(&mut lane.spool));
+                    lane.sender.handle_dropped(from, to, &mut lane.spool);
                 }
-                texts.push(format!("lane {}: {event}", lane.lane.name()));
+                texts.push(told(lane.lane, &event));
             }
         }
         texts.into_iter().for_each(|text| self.note(text));
+    }
+}
+
+fn told(lane: Lane, event: &SpoolEvent) -> String {
+    match event {
+        SpoolEvent::Dropped { from, to, cause, records } => format!(
+            "lane {}: {records} records are lost ({}): a gap stands from {}/{} to {}/{}",
+            lane.name(),
+            cause.name(),
+            from.run,
+            from.seq,
+            to.run,
+            to.seq
+        ),
+        SpoolEvent::Poisoned { slot } => {
+            format!(
+                "lane {}: a write to {} failed; it is not written any longer",
+                lane.name(),
+                file_name(*slot)
+            )
+        }
     }
 }
 
@@ -162,10 +213,10 @@ impl<D: Disk> LaneOut<D> {
         workspace: &mut [u8],
         cursors: &[(u64, Vec<u8>)],
         forget: &[u64],
-    ) -> Result<(), SpoolError> {
+    ) -> Result<(), SealError> {
         let Some(opened) = self.opened else { return Ok(()) };
         let room = workspace.get_mut(PAYLOAD_AT..).unwrap_or_default();
-        let packed = self.packer.pack(Codec::Zstd, compress, room).map_err(SpoolError::Misuse)?;
+        let packed = self.packer.pack(Codec::Zstd, compress, room).map_err(SealError::Misuse)?;
         let tail = self.spool.tail();
         let header = BlockHeader {
             lane: self.lane,
@@ -181,9 +232,11 @@ impl<D: Disk> LaneOut<D> {
             codec: packed.codec.number(),
             raw_bytes: packed.raw_bytes,
         };
-        let len = item::seal_in_place(&ItemHeader::Block(header), packed.bytes, workspace).map_err(SpoolError::Misuse)?;
+        let len = item::seal_in_place(&ItemHeader::Block(header), packed.bytes, workspace)
+            .map_err(SealError::Misuse)?;
         let sealed = workspace.get(..len).unwrap_or_default();
-        let borrowed: Vec<(u64, &[u8])> = cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
-        self.spool.append(now.mono, sealed, &borrowed, forget)
+        let borrowed: Vec<(u64, &[u8])> =
+            cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
+        self.spool.append(now.mono, sealed, &borrowed, forget).map_err(SealError::Spool)
     }
 }

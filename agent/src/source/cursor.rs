@@ -56,7 +56,9 @@ impl Cursor {
         let (version, rest) = buf.split_at_mut(1);
         version.fill(CURSOR_VERSION);
         let length = postcard::to_slice(self, rest)
-            .expect("a path within PATH_BYTES_MAX and bounded lists: the longest cursor fits, as a test shows")
+            .expect(
+                "a path within PATH_BYTES_MAX and bounded lists: the longest cursor fits, as a test shows",
+            )
             .len();
         buf.get(..=length).unwrap_or_default()
     }
@@ -159,8 +161,9 @@ mod tests {
         let hex: String = cursor.encode(&mut buf).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
             hex,
-            "01022f6181100c000101010101010101010101010101010100\
-             02e4f7a2f7d0ec99d30802e4f7a2f7d0ec99d3080102e4f7a2f7d0ec99d308"
+            "01022f6181100c00\
+             01010101010101010101010101010101\
+             000297d6b4acfbc0b7f8080297d6b4acfbc0b7f808010297d6b4acfbc0b7f808"
         );
     }
 

@@ -27,8 +27,7 @@ const MATCHING: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: true,
 };
 /// Exclusions reach hidden files too.
-const EXCLUDING: glob::MatchOptions =
-    glob::MatchOptions { require_literal_leading_dot: false, ..MATCHING };
+const EXCLUDING: glob::MatchOptions = glob::MatchOptions { require_literal_leading_dot: false, ..MATCHING };
 
 /// A pattern that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use super::cursor::Cursor;
 use super::discover::{directory, file_name, is_compressed, is_rotation_of, join};
 use super::files::{FileError, Files, Kind, Stat};
 use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
-use super::table::{Entry, Open, Role, Seal};
+use super::table::{Entry, Leaving, Open, Role, Seal};
+use super::turn::unused_key;
 use super::{SourceNoticeKind, Sources};
 
 /// Bytes that must be compared before a file is taken for a copy that is not known to be younger.
@@ -55,12 +56,7 @@ pub(crate) fn fit<F: Files>(
     })
 }
 
-fn agrees<F: Files>(
-    files: &mut F,
-    handle: &F::Handle,
-    len: u64,
-    anchor: &Anchor,
-) -> Result<bool, FileError> {
+fn agrees<F: Files>(files: &mut F, handle: &F::Handle, len: u64, anchor: &Anchor) -> Result<bool, FileError> {
     let reach = Anchor::reach(anchor.offset);
     let mut bytes = [0; ANCHOR_BYTES_MAX];
     let Some(bytes) = bytes.get_mut(..reach).filter(|_| anchor.offset <= len) else { return Ok(false) };
@@ -125,6 +121,23 @@ impl Evidence {
     }
 }
 
+/// Whether a fit with a file that is gone makes another file its copy. Less than all of what was
+/// read will do under a rotation's name, if it reaches beyond the head.
+fn is_believed(fit: Fit, evidence: Evidence) -> bool {
+    match fit {
+        Fit::Whole => true,
+        Fit::UpTo(anchor) => evidence != Evidence::Most && anchor.offset >= HEAD_BYTES_MAX as u64,
+        Fit::Not => false,
+    }
+}
+
+/// The file that another is a copy of, and how the copy fits its cursor if it is gone.
+#[derive(Clone, Copy, Debug)]
+struct Original {
+    slot: usize,
+    fit: Option<Fit>,
+}
+
 impl<F: Files> Sources<F> {
     /// Whether the first bytes of a fresh file are to be read. If it is a copy of a file that goes
     /// on, it is set aside; if of one that is gone, that one goes on in it.
@@ -166,12 +179,12 @@ impl<F: Files> Sources<F> {
         Ok(())
     }
 
-    /// The slot of the file that this one is a copy of.
-    fn original_of(&mut self, slot: usize) -> Result<Option<usize>, FileError> {
+    /// The file that this one is a copy of.
+    fn original_of(&mut self, slot: usize) -> Result<Option<Original>, FileError> {
         let Some(entry) = self.table.entry(slot) else { return Ok(None) };
         let Some(open) = &entry.open else { return Ok(None) };
         let stat = self.files.stat_open(&open.handle)?;
-        let mut best: Option<(u64, usize)> = None;
+        let mut best: Option<(u64, Original)> = None;
         for (other_slot, other) in self.table.iter() {
             if other_slot == slot || other.key.is_none() {
                 continue;
@@ -180,46 +193,65 @@ impl<F: Files> Sources<F> {
                 continue;
             };
             let offset = other.cursor.here.offset;
-            let is_copy = match &other.open {
+            let (is_copy, fit) = match &other.open {
                 Some(original) if evidence != Evidence::Most => {
-                    offset.min(stat.len) >= evidence.bytes_min()
-                        && is_beginning_of(&mut self.files, &open.handle, stat.len, &original.handle)?
+                    let is_enough = offset.min(stat.len) >= evidence.bytes_min();
+                    let copy = &open.handle;
+                    (is_enough && is_beginning_of(&mut self.files, copy, stat.len, &original.handle)?, None)
                 }
-                Some(_) => false,
+                Some(_) => (false, None),
                 None => {
-                    u64::from(other.cursor.head.bytes) >= evidence.bytes_min()
-                        && fit(&mut self.files, &open.handle, stat.len, &other.cursor)? == Fit::Whole
+                    let fit = fit(&mut self.files, &open.handle, stat.len, &other.cursor)?;
+                    let is_enough = u64::from(other.cursor.head.bytes) >= evidence.bytes_min();
+                    (is_enough && is_believed(fit, evidence), Some(fit))
                 }
             };
             if is_copy && best.is_none_or(|(most, _)| offset > most) {
-                best = Some((offset, other_slot));
+                best = Some((offset, Original { slot: other_slot, fit }));
             }
         }
-        Ok(best.map(|(_, slot)| slot))
+        Ok(best.map(|(_, original)| original))
     }
 
-    fn set_aside(&mut self, slot: usize, original: usize, now: Mono) {
-        let Some((key, of, is_open)) = self
-            .table
-            .entry(original)
-            .and_then(|entry| Some((entry.key?, entry.cursor.path.clone(), entry.open.is_some())))
+    /// Deals with a fresh file that is a copy of the one in slot `original`.
+    fn set_aside(&mut self, slot: usize, original: Original, now: Mono) {
+        let Some((of, key)) =
+            self.table.entry(original.slot).and_then(|entry| Some((entry.cursor.clone(), entry.key?)))
         else {
             return;
         };
         let Some(entry) = self.table.entry_mut(slot) else { return };
-        let text = format!(
-            "{} is a copy of {of}, of which {}; what was read there is not read again",
-            entry.cursor.path,
-            if is_open { "it is not read while that goes on" } else { "it holds the rest" },
-        );
         let Some(open) = &mut entry.open else { return };
+        let (copy, of_path) = (&entry.cursor.path, &of.path);
+        let text = match original.fit {
+            None => format!("{copy} is a copy of {of_path} and is not read as long as that is there"),
+            Some(Fit::Whole) => {
+                format!("{copy} is a copy of {of_path}, which is gone: it is read on from offset {}", of.here.offset)
+            }
+            Some(Fit::UpTo(anchor)) => format!(
+                "{copy} is a copy of {of_path}, which is gone and of which {} bytes were read: it is read on from \
+                 offset {}, and lines may repeat",
+                of.here.offset, anchor.offset
+            ),
+            Some(Fit::Not) => return,
+        };
         if !std::mem::replace(&mut open.is_said, true) {
             self.notices.say(SourceNoticeKind::Copy, text);
         }
-        if is_open {
-            open.role = Role::CopyOf(key);
-        } else {
-            self.go_on_in(original, slot, now);
+        match original.fit {
+            Some(Fit::Whole) => self.go_on_in(original.slot, slot, now),
+            Some(Fit::UpTo(anchor)) => self.go_on_in_at(&of, key, anchor, slot),
+            _ => open.role = Role::CopyOf(key),
+        }
+    }
+
+    /// A file of which less is there than was read of its original is read on from an anchor.
+    fn go_on_in_at(&mut self, of: &Cursor, key: u64, anchor: Anchor, copy: usize) {
+        let Some(entry) = self.table.remove(copy) else { return };
+        self.queue.retain(|ready| *ready != super::Ready::File(copy));
+        if let Some(mut open) = entry.open {
+            open.is_queued = false;
+            self.go_on_at(of, key, anchor, open, entry.cursor);
         }
     }
 
@@ -269,12 +301,12 @@ impl<F: Files> Sources<F> {
         let mut found = None;
         for copy in copies {
             let (Some(entry), Some(open)) = (self.table.entry(slot), self.table.open(copy)) else { continue };
-            let fits = self
-                .files
-                .stat_open(&open.handle)
-                .and_then(|stat| fit(&mut self.files, &open.handle, stat.len, &entry.cursor));
+            let Ok(stat) = self.files.stat_open(&open.handle) else { continue };
+            let fits = fit(&mut self.files, &open.handle, stat.len, &entry.cursor);
             if found.is_none() && fits == Ok(Fit::Whole) {
                 found = Some(copy);
+            } else if (stat.len, stat.written) == open.seen && stat.len <= entry.cursor.here.offset {
+                self.pass_over(copy, key);
             } else if let Some(open) = self.table.open_mut(copy) {
                 // Its original is no longer there to be compared with: it is looked at anew.
                 open.role = Role::Fresh;
@@ -285,6 +317,32 @@ impl<F: Files> Sources<F> {
             self.go_on_in(slot, copy, now);
         }
         found.is_some()
+    }
+
+    /// A copy that was compared with its original, now gone, when all that it holds was read there:
+    /// its cursor stands at its end.
+    fn pass_over(&mut self, copy: usize, original: u64) {
+        let Some((entry, open)) = self.table.entry(copy).and_then(|e| Some((e, e.open.as_ref()?))) else {
+            return;
+        };
+        let len = open.seen.0;
+        let reach = Anchor::reach(len);
+        let (mut head, mut last) = ([0; HEAD_BYTES_MAX], [0; ANCHOR_BYTES_MAX]);
+        let read = self.files.read_at(&open.handle, 0, &mut head).and_then(|n| {
+            let last = last.get_mut(..reach).unwrap_or_default();
+            Ok((n, self.files.read_at(&open.handle, len - reach as u64, last)?))
+        });
+        let Ok((n, _)) = read else { return };
+        let seed = [original.to_le_bytes(), len.to_le_bytes()].concat();
+        let key = unused_key(&self.table, (entry.cursor.ino, entry.cursor.born), &seed);
+        self.remember(key);
+        let Some(entry) = self.table.entry_mut(copy) else { return };
+        entry.cursor.head = Head::of(head.get(..n).unwrap_or_default());
+        entry.cursor.here = Anchor::at(len, last.get(..reach).unwrap_or_default());
+        (entry.key, entry.seal) = (Some(key), Seal::Moved);
+        if let Some(open) = &mut entry.open {
+            open.role = Role::Read;
+        }
     }
 
     /// Looks for a closed file beside where it was: renamed, or copied, under a rotation's name that
@@ -306,12 +364,20 @@ impl<F: Files> Sources<F> {
             }
             let Ok(handle) = self.files.open(&path) else { continue };
             let Ok(stat) = self.files.stat_open(&handle) else { continue };
-            if fit(&mut self.files, &handle, stat.len, &cursor) == Ok(Fit::Whole) {
-                let mut open = Open::new(handle, &stat, None, Role::Read, now);
-                open.leaving = Some(super::table::Leaving { since: now, is_deleted: false });
-                let place = Cursor::start(path, &stat, self.boot);
-                self.reopen(slot, open, &place, now);
-                return true;
+            let Ok(fit) = fit(&mut self.files, &handle, stat.len, &cursor) else { continue };
+            let mut open = Open::new(handle, &stat, None, Role::Read, now);
+            open.leaving = Some(Leaving { since: now, is_deleted: false });
+            let place = Cursor::start(path, &stat, self.boot);
+            match fit {
+                Fit::Whole => {
+                    self.reopen(slot, open, &place, now);
+                    return true;
+                }
+                Fit::UpTo(anchor) if is_it && cursor.boot != self.boot => {
+                    self.go_on_shorter(slot, anchor, open, place);
+                    return true;
+                }
+                _ => {}
             }
         }
         false

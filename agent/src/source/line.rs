@@ -122,23 +122,11 @@ mod tests {
 
     #[test]
     fn a_line_of_a_records_length_is_whole_and_one_byte_more_makes_parts() {
-        assert_eq!(
-            step(Within::Start, 0, &line(RECORD_BYTES_MAX), Supply::Open),
-            whole(RECORD_BYTES_MAX)
-        );
+        assert_eq!(step(Within::Start, 0, &line(RECORD_BYTES_MAX), Supply::Open), whole(RECORD_BYTES_MAX));
         let longer = line(RECORD_BYTES_MAX + 1);
-        assert_eq!(
-            step(Within::Start, 0, &longer, Supply::Open),
-            give(RECORD_BYTES_MAX, Part::First, false)
-        );
+        assert_eq!(step(Within::Start, 0, &longer, Supply::Open), give(RECORD_BYTES_MAX, Part::First, false));
         let rest = step(within(0), RECORD_BYTES_MAX as u64, &longer[RECORD_BYTES_MAX..], Supply::Open);
-        let last = Step::Give {
-            body: 1,
-            taken: 2,
-            ending: Ending::Newline,
-            part: Part::Last,
-            is_cut: false,
-        };
+        let last = Step::Give { body: 1, taken: 2, ending: Ending::Newline, part: Part::Last, is_cut: false };
         assert_eq!(rest, last);
     }
 

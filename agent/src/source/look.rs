@@ -69,6 +69,7 @@ impl<F: Files> Sources<F> {
         if let Some(open) = self.table.open_mut(slot)
             && !std::mem::replace(&mut open.is_queued, true)
         {
+            open.is_head_due = true;
             self.queue.push_back(Ready::File(slot));
         }
     }
@@ -89,7 +90,15 @@ impl<F: Files> Sources<F> {
         if open.seen == seen {
             return;
         }
+        let lost = (entry.key.is_none() && open.role == Role::Fresh)
+            .then(|| open.seen.0.saturating_sub(stat.len))
+            .filter(|lost| *lost > 0);
         open.seen = seen;
+        if let Some(lost) = lost {
+            let path = &entry.cursor.path;
+            let text = format!("{path} was truncated before it was read: {lost} bytes or more are gone");
+            self.notices.say(SourceNoticeKind::Truncated, text);
+        }
         if matches!(open.role, Role::CopyOf(_)) {
             open.role = Role::Fresh;
         }

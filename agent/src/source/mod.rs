@@ -11,8 +11,8 @@
 //! An open file is what its handle leads to: names come and go, the inode stays as long as it is
 //! open. A file that is not open is found again by inode and time of birth, where the file system
 //! keeps one, and *believed* only when its bytes agree: the fingerprint of its head (what was read
-//! of the first 1,024 bytes) and of the 64 bytes before the cursor. The same 64 bytes are read
-//! again before every reading and show a file that was truncated and has grown again.
+//! of the first 1,024 bytes) and of the 64 bytes before the cursor. The same bytes are
+//! read again before a file that changed is read on, and show one that was truncated and has grown.
 //!
 //! Its `file` key is made from inode, birth and first line when the first line is given out, so a
 //! restart that finds no cursor yet makes the same key again. A key is never used for other bytes:

@@ -49,11 +49,7 @@ impl Files for OsFiles {
         let file = File::from(file);
         match self.stat_open(&file)?.kind {
             Kind::File => Ok(file),
-            _ => Err(FileError {
-                operation: "open",
-                path: path.to_owned(),
-                cause: FileErrorCause::NotAFile,
-            }),
+            _ => Err(FileError { operation: "open", path: path.to_owned(), cause: FileErrorCause::NotAFile }),
         }
     }
 

@@ -23,7 +23,9 @@ impl<F: Files> Sources<F> {
         }
         if found.is_cut {
             self.complain(String::from("walk"), SourceNoticeKind::TooManyFiles, || {
-                String::from("the patterns lead to more directories or files than are searched; make them narrower")
+                String::from(
+                    "the patterns lead to more directories or files than are searched; make them narrower",
+                )
             });
         }
         let mut moved = self.place_open(&found, now);
@@ -192,30 +194,14 @@ impl<F: Files> Sources<F> {
     }
 
     /// A file by its inode, but its bytes are no longer those that were read.
-    fn adopt_changed(
-        &mut self,
-        known: usize,
-        fit: Fit,
-        open: Open<F::Handle>,
-        place: Cursor,
-        now: Mono,
-    ) {
+    fn adopt_changed(&mut self, known: usize, fit: Fit, open: Open<F::Handle>, place: Cursor, now: Mono) {
         let Some(entry) = self.table.entry_mut(known) else { return };
-        entry.is_finished = true;
         let is_same_boot = entry.cursor.boot == self.boot;
-        let (key, before) = (entry.key, entry.cursor.clone());
-        let (path, len, offset) = (place.path.clone(), open.seen.0, before.here.offset);
         if let (Fit::UpTo(anchor), false) = (fit, is_same_boot) {
-            self.go_on_at(&before, key.unwrap_or(0), anchor, open, place);
-            let text = format!(
-                "{path}: {offset} bytes were read before the power went, and of its {len} bytes now only the \
-                 first {} are known to be the same; it is read on from there: up to {} bytes may repeat, and \
-                 what its writer had not synced is missing",
-                anchor.offset,
-                offset - anchor.offset,
-            );
-            return self.notices.say(SourceNoticeKind::Shorter, text);
+            return self.go_on_shorter(known, anchor, open, place);
         }
+        entry.is_finished = true;
+        let (key, path, offset) = (entry.key, place.path.clone(), entry.cursor.here.offset);
         let mut fresh = Entry::fresh(place, open);
         fresh.after = key.map(|key| After { key, until_sealed: true });
         let slot = self.table.insert(fresh);
@@ -235,8 +221,33 @@ impl<F: Files> Sources<F> {
         );
     }
 
+    /// A file that lost bytes in a power cut is read on from an anchor.
+    pub(crate) fn go_on_shorter(
+        &mut self,
+        known: usize,
+        anchor: Anchor,
+        open: Open<F::Handle>,
+        place: Cursor,
+    ) {
+        let Some(entry) = self.table.entry_mut(known) else { return };
+        entry.is_finished = true;
+        let (key, before) = (entry.key.unwrap_or(0), entry.cursor.clone());
+        let (path, len, offset) = (place.path.clone(), open.seen.0, before.here.offset);
+        self.go_on_at(&before, key, anchor, open, place);
+        self.notices.say(
+            SourceNoticeKind::Shorter,
+            format!(
+                "{path}: {offset} bytes were read before the power went, and of its {len} bytes now only the \
+                 first {} are known to be the same; it is read on from there: up to {} bytes may repeat, and \
+                 what its writer had not synced is missing",
+                anchor.offset,
+                offset - anchor.offset,
+            ),
+        );
+    }
+
     /// Reads on from an anchor, under another key: behind it other bytes may stand than before.
-    fn go_on_at(
+    pub(crate) fn go_on_at(
         &mut self,
         before: &Cursor,
         key: u64,
@@ -248,10 +259,12 @@ impl<F: Files> Sources<F> {
         let n = self.files.read_at(&open.handle, 0, &mut head).unwrap_or(0);
         let n = usize::try_from(anchor.offset).map_or(n, |offset| n.min(offset));
         let mut earlier = Anchors::default();
-        let oldest_first: Vec<_> = before.earlier.newest_first().filter(|a| a.offset <= anchor.offset).collect();
+        let oldest_first: Vec<_> =
+            before.earlier.newest_first().filter(|a| a.offset <= anchor.offset).collect();
         oldest_first.into_iter().rev().for_each(|anchor| earlier.push(*anchor));
         let seed = [key.to_le_bytes(), anchor.offset.to_le_bytes()].concat();
         let key = unused_key(&self.table, (place.ino, place.born), &seed);
+        self.remember(key);
         open.role = Role::Read;
         let cursor = Cursor {
             within: Within::Start,

@@ -6,7 +6,7 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::file_key;
 use super::files::Files;
-use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor};
+use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
 use super::line::{self, Step, Supply, Within, newline};
 use super::table::{Role, Seal, Table};
 use super::{SourceNoticeKind, Sources, SourcesConfig, parse};
@@ -80,8 +80,7 @@ fn after(within: Within, at: u64, body: &[u8], ending: Ending, part: Part) -> (W
     };
     let begun = if let Within::Line { begun, .. } = within { begun } else { at };
     let goes_on = ending == Ending::None && matches!(part, Part::First | Part::Middle);
-    let next =
-        if goes_on { Within::Line { begun, severity: severity.number() } } else { Within::Start };
+    let next = if goes_on { Within::Line { begun, severity: severity.number() } } else { Within::Start };
     (next, severity, format)
 }
 
@@ -112,20 +111,19 @@ impl<F: Files> Sources<F> {
             let entry = self.table.entry_mut(turn.slot)?;
             let window = self.buffer.get(turn.at..turn.filled).unwrap_or_default();
             let (within, offset, from) = (entry.cursor.within, turn.begins + turn.at as u64, turn.at);
-            let (body, taken, ending, part, is_cut) =
-                match line::step(within, offset, window, turn.supply) {
-                    Step::Wait => return None,
-                    Step::Skip { taken, is_over } => {
-                        turn.at += taken;
-                        entry.seal = Seal::Moved;
-                        if is_over {
-                            entry.cursor.within = Within::Start;
-                        }
-                        self.turn = Some(Turn::File(turn));
-                        continue;
+            let (body, taken, ending, part, is_cut) = match line::step(within, offset, window, turn.supply) {
+                Step::Wait => return None,
+                Step::Skip { taken, is_over } => {
+                    turn.at += taken;
+                    entry.seal = Seal::Moved;
+                    if is_over {
+                        entry.cursor.within = Within::Start;
                     }
-                    Step::Give { body, taken, ending, part, is_cut } => (body, taken, ending, part, is_cut),
-                };
+                    self.turn = Some(Turn::File(turn));
+                    continue;
+                }
+                Step::Give { body, taken, ending, part, is_cut } => (body, taken, ending, part, is_cut),
+            };
             let bytes = window.get(..body).unwrap_or_default();
             let (next, severity, format) = after(within, offset, bytes, ending, part);
             entry.cursor.within = if is_cut { Within::Cut } else { next };
@@ -140,7 +138,19 @@ impl<F: Files> Sources<F> {
                 self.say_cut(turn.slot, offset + body as u64);
             }
             let slot = Some(turn.slot);
-            return Some(Given { slot, key, from, offset, body, taken, ending, part, is_cut, severity, format });
+            return Some(Given {
+                slot,
+                key,
+                from,
+                offset,
+                body,
+                taken,
+                ending,
+                part,
+                is_cut,
+                severity,
+                format,
+            });
         }
     }
 
@@ -158,7 +168,16 @@ impl<F: Files> Sources<F> {
         if let Some(entry) = self.table.entry_mut(slot) {
             entry.key = Some(key);
         }
+        self.remember(key);
         key
+    }
+
+    /// A key is in use: it is not to be forgotten, should it have been before.
+    pub(crate) fn remember(&mut self, key: u64) {
+        if self.forgotten.contains(&key) {
+            self.forgotten.retain(|forgotten| *forgotten != key);
+            self.forgotten_offered = 0;
+        }
     }
 
     fn say_cut(&mut self, slot: usize, end: u64) {
@@ -323,7 +342,8 @@ impl<F: Files> Sources<F> {
             }
         };
         let same = self.buffer.get(..before).filter(|_| filled >= before);
-        if same.is_none_or(|bytes| Anchor::at(here.offset, bytes) != here) {
+        let is_same = same.is_some_and(|bytes| Anchor::at(here.offset, bytes) == here);
+        if !is_same || !self.has_same_head(slot) {
             self.truncated(slot, now);
             return false;
         }
@@ -353,6 +373,19 @@ impl<F: Files> Sources<F> {
         };
         self.turn = Some(Turn::File(FileTurn { slot, begins, filled, at: before, supply }));
         true
+    }
+
+    /// Whether a file begins as it did. Asked once after each look: bytes may repeat before a
+    /// cursor, but hardly at the head as well.
+    fn has_same_head(&mut self, slot: usize) -> bool {
+        let Some(entry) = self.table.entry_mut(slot) else { return false };
+        let known = entry.cursor.head;
+        let Some(open) = entry.open.as_mut().filter(|open| open.is_head_due) else { return true };
+        open.is_head_due = false;
+        let mut head = [0; HEAD_BYTES_MAX];
+        let Some(head) = head.get_mut(..known.bytes.into()) else { return true };
+        // What cannot be read now is found out by the next reading.
+        self.files.read_at(&open.handle, 0, head).is_err() || Head::of(head) == known
     }
 
     fn leave_queue(&mut self, slot: usize) {

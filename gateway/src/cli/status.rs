@@ -137,14 +137,17 @@ fn clock(clock: &ClockStatus) -> String {
 
 /// A time in the unit that suits it.
 fn duration(ns: u64) -> String {
-    let in_unit = |unit: u64| ns as f64 / unit as f64;
-    match ns {
-        0..=999_999 => format!("{:.0}us", in_unit(1_000)),
-        ..=999_999_999 => format!("{:.1}ms", in_unit(1_000_000)),
-        ..=119_999_999_999 => format!("{:.1}s", in_unit(1_000_000_000)),
-        ..=7_199_999_999_999 => format!("{:.1}min", in_unit(60_000_000_000)),
-        ..=172_799_999_999_999 => format!("{:.1}h", in_unit(3_600_000_000_000)),
-        _ => format!("{:.1}d", in_unit(86_400_000_000_000)),
+    /// Unit, its nanoseconds, and how many of it there must be.
+    const UNITS: [(&str, u64, u64); 5] = [
+        ("d", 86_400_000_000_000, 2),
+        ("h", 3_600_000_000_000, 2),
+        ("min", 60_000_000_000, 2),
+        ("s", 1_000_000_000, 1),
+        ("ms", 1_000_000, 1),
+    ];
+    match UNITS.iter().find(|(_, unit_ns, least)| ns >= unit_ns * least) {
+        Some((unit, unit_ns, _)) => format!("{:.1}{unit}", ns as f64 / *unit_ns as f64),
+        None => format!("{:.0}us", ns as f64 / 1e3),
     }
 }
 

@@ -26,7 +26,7 @@ impl Document {
     /// [`ConfigError`]: not TOML, or an unknown key.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let mut document = Self { path: path.to_owned(), text: text.to_owned(), given: Vec::new() };
-        let table = DeTable::parse(text).map_err(|error| document.from_toml(&error))?;
+        let table = DeTable::parse(text).map_err(|error| document.toml_mistake(&error))?;
         let mut given = Vec::new();
         collect(table.get_ref(), "", &mut given);
         for Given { key, key_at, value_at, is_table } in given {
@@ -46,7 +46,7 @@ impl Document {
     /// # Errors
     /// [`ConfigError`]: a value of another kind than its key takes.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
-        toml::from_str(&self.text).map_err(|error| self.from_toml(&error))
+        toml::from_str(&self.text).map_err(|error| self.toml_mistake(&error))
     }
 
     /// Whether a key is given.
@@ -104,7 +104,7 @@ impl Document {
         }
     }
 
-    fn from_toml(&self, error: &toml::de::Error) -> ConfigError {
+    fn toml_mistake(&self, error: &toml::de::Error) -> ConfigError {
         let at = error.span().map(|span| span.start);
         // Of the values that contain the place the one that begins last is the innermost.
         let inside = |range: &std::ops::Range<usize>| at.is_some_and(|at| range.contains(&at));

@@ -18,6 +18,7 @@ pub use error::ConfigError;
 use crate::broker::BrokerConfig;
 use crate::clock::TrialConfig;
 use crate::log::LogConfig;
+use crate::sink::archive::ArchiveConfig;
 use crate::web::WebConfig;
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
@@ -57,39 +58,6 @@ impl Default for Config {
             log: LogConfig::default(),
             trial: TrialConfig::default(),
         }
-    }
-}
-
-/// The archive's files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ArchiveConfig {
-    /// A file that has reached this is closed before the next entry.
-    pub file_bytes_max: u64,
-    /// Whether closed files are compressed.
-    pub compress: bool,
-    /// Files whose day lies further back than this are removed; 0 keeps all.
-    pub retention_days: u32,
-    /// The oldest files are removed while all of them take more than this; 0 keeps all.
-    pub retention_bytes_max: u64,
-}
-
-impl Default for ArchiveConfig {
-    fn default() -> Self {
-        Self { file_bytes_max: 256 * 1024 * 1024, compress: true, retention_days: 0, retention_bytes_max: 0 }
-    }
-}
-
-impl ArchiveConfig {
-    fn check(&self, document: &Document) -> Result<(), ConfigError> {
-        if self.file_bytes_max < MIB {
-            return Err(document.wrong("archive.file_bytes_max", self.file_bytes_max, "is less than 1 MiB"));
-        }
-        if self.retention_bytes_max != 0 && self.retention_bytes_max < self.file_bytes_max {
-            let problem = "is less than one file (archive.file_bytes_max)";
-            return Err(document.wrong("archive.retention_bytes_max", self.retention_bytes_max, problem));
-        }
-        Ok(())
     }
 }
 
@@ -236,11 +204,23 @@ impl Config {
             return Err(document.wrong("data_dir", "\"\"", "names no directory"));
         }
         self.broker.check(document)?;
-        self.archive.check(document)?;
+        check_archive(&self.archive, document)?;
         self.receive.check(document)?;
         self.devices.check(document)?;
         self.trial.check(document)
     }
+}
+
+fn check_archive(archive: &ArchiveConfig, document: &Document) -> Result<(), ConfigError> {
+    let ArchiveConfig { file_bytes_max, retention_bytes_max, .. } = *archive;
+    if file_bytes_max < MIB {
+        return Err(document.wrong("archive.file_bytes_max", file_bytes_max, "is less than 1 MiB"));
+    }
+    if retention_bytes_max != 0 && retention_bytes_max < file_bytes_max {
+        let problem = "is less than one file (archive.file_bytes_max)";
+        return Err(document.wrong("archive.retention_bytes_max", retention_bytes_max, problem));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn what(device: &mut Device, pending: Pending) -> Option<What> {
         Step::Block { .. } => {
             let (header, sealed) = pending.block?;
             let last = Mono(header.mono.0.saturating_add(header.span_ns));
-            let clock = device.clock.line(header.boot, header.mono, last, header.wall, header.clock);
+            let clock = device.clock.line(header.lane, header.boot, (header.mono, last), header.wall, header.clock);
             What::Block { header, sealed, clock }
         }
     })
@@ -166,7 +166,7 @@ fn writes<L: Ledger>(region: &Region<L>, sink: usize, lanes: &[LaneTaken]) -> Ve
         if !written.insert(&taken.device) {
             continue;
         }
-        let record = DeviceRecord { clock: device.clock.clone(), labels: (*device.labels).clone() };
+        let record = DeviceRecord { clock: device.clock.encode(), labels: (*device.labels).clone() };
         writes.push(Write { key: DeviceRecord::key(&taken.device), value: Some(record.encode()) });
     }
     writes
@@ -196,6 +196,7 @@ impl<L: Ledger> Region<L> {
         self.counters.commits += 1;
         for entry in &outstanding.batch.entries {
             self.count(entry);
+            self.delivered(entry);
         }
         for taken in &outstanding.lanes {
             let Some(device) = self.devices.get_mut(&taken.device) else { continue };
@@ -210,6 +211,14 @@ impl<L: Ledger> Region<L> {
                 self.memory_bytes = self.memory_bytes.saturating_add_signed(state.account());
             }
             self.answer(&taken.device, now.mono);
+        }
+    }
+
+    /// What is committed bounds the time of what comes later.
+    fn delivered(&mut self, entry: &Entry) {
+        if let (What::Block { header, .. }, Some(device)) = (&entry.what, self.devices.get_mut(&entry.device)) {
+            let last = Mono(header.mono.0.saturating_add(header.span_ns));
+            device.clock.handle_delivered(entry.lane, header.boot, last);
         }
     }
 

@@ -22,8 +22,8 @@ const RECORD_VERSION: u8 = 1;
 /// What the ledger keeps about a device beside its lanes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct DeviceRecord {
-    /// When its boots were.
-    pub(super) clock: DeviceClock,
+    /// Its clock model, as [`DeviceClock::encode`] writes it; empty: nothing is known.
+    pub(super) clock: Vec<u8>,
     /// What the operator calls it.
     pub(super) labels: Labels,
 }
@@ -119,6 +119,11 @@ impl<L: Ledger> Region<L> {
             Some(bytes) => DeviceRecord::decode(&bytes).ok_or_else(|| unreadable(&key))?,
             None => DeviceRecord::default(),
         };
+        let clock = if record.clock.is_empty() {
+            DeviceClock::new()
+        } else {
+            DeviceClock::decode(&record.clock).ok_or_else(|| unreadable(&key))?
+        };
         let mut lanes = [None, None];
         for lane in Lane::ALL {
             let key = LaneRecord::key(id, lane);
@@ -130,7 +135,7 @@ impl<L: Ledger> Region<L> {
             }
         }
         Ok(Device {
-            clock: record.clock,
+            clock,
             labels: Arc::new(record.labels),
             agent: String::new(),
             session: None,

@@ -106,7 +106,7 @@ impl<L> Region<L> {
         let clock = device.clock.summary().map(|clock| ClockStatus {
             offset_ns: clock.offset_ns,
             bound_ns: clock.bound_ns,
-            drift_ppb: clock.drift_ppb,
+            drift_ppb: clock.drift_ppb.unwrap_or(0),
         });
         let mut notices: Vec<String> =
             device.lanes().flat_map(LaneState::notices).map(|notice| notice.name().to_owned()).collect();

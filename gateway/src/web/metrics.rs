@@ -157,7 +157,7 @@ pub const SHELL_METRICS: &[MetricDoc] = &[
 
 /// The tables of every metric that the gateway exposes, in the order of the exposition. A part
 /// of the gateway that measures something adds its table here and to `docs/metrics.md`.
-pub const ALL: &[&[MetricDoc]] = &[SHELL_METRICS];
+pub const ALL: &[&[MetricDoc]] = &[SHELL_METRICS, crate::region::REGION_METRICS];
 
 /// What the shell round the core has counted.
 #[derive(Clone, Copy, Debug, Default)]

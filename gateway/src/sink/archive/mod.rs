@@ -26,6 +26,7 @@ mod upkeep;
 use std::collections::BTreeMap;
 
 use driftlog_proto::time::Unix;
+use serde::{Deserialize, Serialize};
 
 use self::directory::{Append, Directory, DiskError};
 pub use self::recover::OpenError;
@@ -42,7 +43,8 @@ use crate::ledger::{Ledger, Write};
 const WRITE_BYTES: usize = 256 * 1024;
 
 /// How the archive is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ArchiveConfig {
     /// A file that has reached this is closed before the next entry.
     pub file_bytes_max: u64,
