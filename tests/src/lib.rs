@@ -8,9 +8,12 @@
 pub mod clock;
 pub mod compare;
 pub mod corpus;
+pub mod demo;
+pub mod device;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod shore;
 pub mod table;
 pub mod usage;
 pub mod writer;

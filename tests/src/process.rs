@@ -143,6 +143,18 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Waits for the moment in which it has just written something, and kills it there: in the
+    /// middle of a write or a commit, before what it wrote is synced. Kills it anyhow at the end of
+    /// `limit`.
+    pub fn kill_in_mid_write(&mut self, limit: Duration) {
+        let written = |process: &Self| process.usage().map_or(0, |usage| usage.written_bytes);
+        let (before, end) = (written(self), clock::now() + limit);
+        while written(self) == before && clock::now() < end {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        self.kill();
+    }
+
     /// Asks it to stop (SIGTERM).
     pub fn terminate(&self) {
         let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw);

@@ -101,6 +101,12 @@ impl Writer {
         self.control.rotations.load(SeqCst)
     }
 
+    /// Whether it has stopped by itself, because something could not be written: see [`stop`](Self::stop).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Ends the last line of each file and stops.
     ///
     /// # Errors
