@@ -1,0 +1,191 @@
+//! A directory of a real file system.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate, fdatasync};
+use rustix::io::Errno;
+
+use super::{Disk, DiskError, DiskErrorKind, Slot, file_name, slot_of};
+
+/// Files kept open: the one that is written, the one that is read, and one each in between.
+const OPEN_FILES_MAX: usize = 4;
+
+/// A spool's directory on a real file system.
+#[derive(Debug)]
+pub struct OsDisk {
+    directory: PathBuf,
+    writable: bool,
+    /// Most recently used last.
+    open: Vec<(Slot, File)>,
+}
+
+impl OsDisk {
+    /// Opens the directory and makes it when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self, DiskError> {
+        let directory = directory.into();
+        fs::create_dir_all(&directory).map_err(|error| failed("make", None, &error))?;
+        Ok(Self { directory, writable: true, open: Vec::new() })
+    }
+
+    /// For reading alone: nothing is made or changed, whatever is asked.
+    #[must_use]
+    pub fn read_only(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), writable: false, open: Vec::new() }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn path(&self, slot: Slot) -> PathBuf {
+        self.directory.join(file_name(slot))
+    }
+
+    fn may_write(&self, operation: &'static str, slot: Option<Slot>) -> Result<(), DiskError> {
+        if self.writable {
+            return Ok(());
+        }
+        let detail = String::from("opened for reading only");
+        Err(DiskError { kind: DiskErrorKind::ReadOnly, operation, slot, detail })
+    }
+
+    fn file(&mut self, operation: &'static str, slot: Slot) -> Result<&File, DiskError> {
+        let file = match self.open.iter().position(|(open, _)| *open == slot) {
+            Some(at) => self.open.remove(at).1,
+            None => OpenOptions::new()
+                .read(true)
+                .write(self.writable)
+                .open(self.path(slot))
+                .or_else(|error| match error.kind() {
+                    // Reading must go on when the file system became read-only.
+                    io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                        File::open(self.path(slot))
+                    }
+                    _ => Err(error),
+                })
+                .map_err(|error| failed(operation, Some(slot), &error))?,
+        };
+        if self.open.len() >= OPEN_FILES_MAX {
+            self.open.remove(0);
+        }
+        self.open.push((slot, file));
+        let (_, file) = self.open.last().expect("an entry was pushed in the line above");
+        Ok(file)
+    }
+
+    fn close(&mut self, slot: Slot) {
+        self.open.retain(|(open, _)| *open != slot);
+    }
+}
+
+fn failed(operation: &'static str, slot: Option<Slot>, error: &io::Error) -> DiskError {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            DiskErrorKind::Full
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => DiskErrorKind::ReadOnly,
+        io::ErrorKind::NotFound => DiskErrorKind::NotFound,
+        _ => DiskErrorKind::Io,
+    };
+    DiskError { kind, operation, slot, detail: error.to_string() }
+}
+
+/// Allocates room without writing it. Where the file system knows no such thing, the length alone
+/// is set, and a write may find the disk full.
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(bytes),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Disk for OsDisk {
+    fn list(&mut self) -> Result<Vec<(Slot, u64)>, DiskError> {
+        let wrong = |error: io::Error| failed("list", None, &error);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.directory).map_err(wrong)? {
+            let entry = entry.map_err(wrong)?;
+            let Some(slot) = entry.file_name().to_str().and_then(slot_of) else { continue };
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_file() => files.push((slot, metadata.len())),
+                _ => {}
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    fn create(&mut self, slot: Slot, bytes: u64) -> Result<(), DiskError> {
+        self.may_write("create", Some(slot))?;
+        let wrong = |error: io::Error| failed("create", Some(slot), &error);
+        let path = self.path(slot);
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(wrong)?;
+        if let Err(error) = allocate(&file, bytes) {
+            // The caller hears of the first failure; an empty file that stays is found at the next start.
+            let _ = fs::remove_file(&path);
+            return Err(failed("allocate", Some(slot), &error));
+        }
+        Ok(())
+    }
+
+    fn resize(&mut self, slot: Slot, bytes: u64) -> Result<(), DiskError> {
+        self.may_write("resize", Some(slot))?;
+        let file = self.file("resize", slot)?;
+        let wrong = |error: io::Error| failed("resize", Some(slot), &error);
+        let length = file.metadata().map_err(wrong)?.len();
+        if bytes > length { allocate(file, bytes) } else { file.set_len(bytes) }.map_err(wrong)
+    }
+
+    fn read_at(&mut self, slot: Slot, at: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
+        let file = self.file("read", slot)?;
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, at + done as u64) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed("read", Some(slot), &error)),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&mut self, slot: Slot, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.may_write("write", Some(slot))?;
+        let file = self.file("write", slot)?;
+        file.write_all_at(bytes, at).map_err(|error| failed("write", Some(slot), &error))
+    }
+
+    fn sync(&mut self, slot: Slot) -> Result<(), DiskError> {
+        self.may_write("sync", Some(slot))?;
+        let file = self.file("sync", slot)?;
+        fdatasync(file).map_err(|error| failed("sync", Some(slot), &error.into()))
+    }
+
+    fn remove(&mut self, slot: Slot) -> Result<(), DiskError> {
+        self.may_write("remove", Some(slot))?;
+        self.close(slot);
+        match fs::remove_file(self.path(slot)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove", Some(slot), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_dir(&mut self) -> Result<(), DiskError> {
+        self.may_write("sync", None)?;
+        let wrong = |error: io::Error| failed("sync", None, &error);
+        File::open(&self.directory).map_err(wrong)?.sync_all().map_err(wrong)
+    }
+}
