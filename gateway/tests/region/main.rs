@@ -5,3 +5,4 @@ mod budget;
 mod commits;
 mod fixture;
 mod hostile;
+mod rebuilt;
