@@ -1,6 +1,5 @@
 //! The binary `driftlog`: agent, gateway, demo and figures in one, told apart by the first argument.
 
-use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -22,7 +21,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let what = args.next().unwrap_or_default();
     match what.to_str() {
-        Some("agent") => agent(args),
+        Some("agent") => driftlog_agent::cli::main(args),
         // The gateway skips the name of its program.
         Some("gateway") => driftlog_gateway::cli::main(std::iter::once(what).chain(args)),
         Some("demo") => driftlog_tests::demo::main(args),
@@ -35,13 +34,4 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// The agent, as the binary of its own package beside this one.
-fn agent(args: impl Iterator<Item = OsString>) -> ExitCode {
-    use std::os::unix::process::CommandExt as _;
-    let beside = std::env::current_exe().unwrap_or_default().with_file_name("driftlog-agent");
-    let error = std::process::Command::new(&beside).args(args).exec();
-    let _ = writeln!(std::io::stderr().lock(), "cannot start {}: {error}", beside.display());
-    ExitCode::FAILURE
 }

@@ -101,7 +101,7 @@ struct Stage {
 
 impl Stage {
     fn new(world: &World, options: &Options) -> Self {
-        let view = View { time: options.time, seed: options.seed, ..View::default() };
+        let view = View { time: options.time, ..View::default() };
         let began = clock::now();
         let mut stage = Self { began, watch: Watch::start(world), view, display: Display::new() };
         let unset = world.units.iter().find(|unit| unit.clock.is_some());

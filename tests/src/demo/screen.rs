@@ -173,7 +173,6 @@ mod tests {
         View {
             elapsed: Duration::from_secs(3),
             time: Duration::from_secs(24),
-            seed: 1,
             gateway: Gateway { is_up: true, starts: 2 },
             rows: vec![row],
             events: (0..30).map(event).collect(),

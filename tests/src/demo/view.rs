@@ -13,7 +13,6 @@ use super::world::World;
 pub(super) struct View {
     pub(super) elapsed: Duration,
     pub(super) time: Duration,
-    pub(super) seed: u64,
     pub(super) gateway: Gateway,
     pub(super) rows: Vec<Row>,
     /// What happened, and whether it is a blow.
