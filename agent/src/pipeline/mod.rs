@@ -163,6 +163,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             lane.sync(now.mono);
         }
         self.collect_events();
+        self.sources.handle_tick(now.mono);
         self.read(now);
         self.seal_due(now);
         self.collect_events();

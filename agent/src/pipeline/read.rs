@@ -54,7 +54,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let Some(out) = self.lanes.iter_mut().find(|out| out.lane == lane) else { return true };
         let source = Source { path: line.path.as_bytes(), file: line.file };
         let is_pressing = severity >= Severity::ERROR;
-        out.put(now, &source, is_pressing, |source| Record {
+        let is_put = out.put(now, &source, is_pressing, |source| Record {
             mono: now.mono,
             severity,
             source,
@@ -65,7 +65,11 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             format: line.format,
             body: line.body,
         });
-        true
+        if !is_put {
+            // The block had room for any record; should it not, the line waits for the next one.
+            self.sources.put_back();
+        }
+        is_put
     }
 
     /// The agent's own notices travel with the records of the bulk lane.
@@ -95,24 +99,23 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
 }
 
 impl<D: Disk> LaneOut<D> {
-    /// Puts a record into the open block, which has room for it.
+    /// Puts a record into the open block; false when there was no room, after which the block is
+    /// to be sealed at once.
     fn put<'a>(
         &mut self,
         now: Now,
         source: &Source<'_>,
         is_pressing: bool,
         record: impl FnOnce(u16) -> Record<'a>,
-    ) {
+    ) -> bool {
         let opened = self.opened.get_or_insert_with(|| {
             self.packer.open(now.mono);
             Opened { mono: now.mono, wall: now.wall, clock: now.state, last: now.mono, is_pressing: false }
         });
-        opened.is_pressing |= is_pressing;
-        opened.last = now.mono;
         let put = self.packer.source(source).and_then(|index| self.packer.push(&record(index)));
         debug_assert!(put.is_ok(), "the block had room for any record: {put:?}");
-        if let Err(full) = put {
-            log::error!("lane {}: a record did not fit its block: {full}", self.lane.name());
-        }
+        opened.is_pressing |= is_pressing || put.is_err();
+        opened.last = now.mono;
+        put.is_ok()
     }
 }

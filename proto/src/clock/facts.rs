@@ -17,13 +17,12 @@ use super::MONO_MAX;
 use crate::time::Mono;
 
 /// Facts of one side of the boot that was heard last.
-pub(super) const FACTS_MAX: usize = 10;
+pub(super) const FACTS_MAX: usize = 12;
 /// Facts of one side of every other boot.
 pub(super) const FACTS_OLD_MAX: usize = 4;
-/// Added to the age of a fact when facts are weighed, nanoseconds: what happened within a second
-/// is equally new.
-const AGE_NS_MIN: u128 = 1_000_000_000;
-
+/// Added to the age of a fact when facts are weighed, nanoseconds: what happened within 20 seconds
+/// is equally new, since two clocks drift apart by no more than 10 ms in that time.
+const AGE_NS_MIN: u128 = 20_000_000_000;
 /// Binary places of a [`Drift`]: a century at the largest one stays exact to a nanosecond or so.
 const PLACES: u32 = 48;
 
@@ -106,16 +105,17 @@ impl Facts {
         self.thin(FACTS_MAX, drift);
     }
 
-    /// Gives up facts until at most `max` are left, each time the one that is missed least.
+    /// Gives up facts until at most `max` (2 or more) are left, each time the one that is missed
+    /// least. The first stays, for what happened before it, and the newest.
     pub(super) fn thin(&mut self, max: usize, drift: Drift) {
         while self.0.len() > max {
-            let least = (0..self.0.len().saturating_sub(1)).min_by(|&a, &b| {
-                let ((loss_a, age_a), (loss_b, age_b)) = (self.worth(a, drift), self.worth(b, drift));
-                (loss_a.saturating_mul(age_b)).cmp(&loss_b.saturating_mul(age_a))
+            let least = (1..self.0.len().saturating_sub(1)).min_by(|&a, &b| {
+                let ((rise_a, age_a), (rise_b, age_b)) = (self.worth(a, drift), self.worth(b, drift));
+                (rise_a.saturating_mul(age_b)).cmp(&rise_b.saturating_mul(age_a))
             });
             match least {
                 Some(at) => drop(self.0.remove(at)),
-                None => self.0.clear(),
+                None => self.0.truncate(max),
             }
         }
     }
@@ -128,17 +128,20 @@ impl Facts {
         }
     }
 
-    /// What would be lost at a fact's own instant without it, and its age seen from the newest.
+    /// How high the envelope would rise between a fact's neighbours without it, above its limit,
+    /// and its age seen from the newest.
     ///
-    /// Facts are given up by loss divided by age: those of the last minutes stand close, those of
+    /// Facts are given up by rise divided by age: those of the last minutes stand close, those of
     /// last month far apart, and the two edges of a long silence stay while its backlog is sent.
     fn worth(&self, at: usize, drift: Drift) -> (u128, u128) {
-        let (Some(fact), Some(newest)) = (self.0.get(at), self.0.last()) else { return (0, AGE_NS_MIN) };
-        let before = at.checked_sub(1).and_then(|at| self.0.get(at));
-        let after = self.0.get(at + 1);
-        let without = before.into_iter().chain(after).map(|other| other.at(fact.mono, drift)).min();
-        let loss = without.map_or(i128::MAX, |without| without - i128::from(fact.limit));
-        (loss.unsigned_abs(), u128::from(newest.mono.since(fact.mono)) + AGE_NS_MIN)
+        let near = at.checked_sub(1).and_then(|before| self.0.get(before..)).unwrap_or_default();
+        let ([before, fact, after, ..], Some(newest)) = (near, self.0.last()) else {
+            return (u128::MAX, AGE_NS_MIN); // an end: never given up
+        };
+        let apart = drift.over(after.mono.since(before.mono));
+        let top = (i128::from(before.limit) + i128::from(after.limit) + apart) / 2;
+        let rise = (top - i128::from(fact.limit)).max(0);
+        (rise.unsigned_abs(), u128::from(newest.mono.since(fact.mono)) + AGE_NS_MIN)
     }
 
     /// Whether the facts are in order, within their range, and none is implied by another.
@@ -225,25 +228,30 @@ mod tests {
         assert_eq!(ages.len(), FACTS_MAX);
         assert!(facts.is_sound(FACTS_MAX, DRIFT));
         assert_eq!(ages[0], 0, "the newest stays");
-        assert!(ages[1] <= 20, "some are new: {ages:?}");
-        assert!(ages[9] >= 500_000, "some are old: {ages:?}");
+        assert!(ages[1] <= 40, "some are new: {ages:?}");
+        assert_eq!(ages[FACTS_MAX - 1], 999_999, "the first stays");
         for (new, old) in ages.iter().zip(&ages[1..]) {
-            assert!(*old <= 20 + new * 16, "no age is left out: {ages:?}");
+            assert!(*old <= 40 + new * 8, "no age is left out: {ages:?}");
         }
     }
 
     #[test]
     fn both_edges_of_a_long_silence_stay_while_its_backlog_is_sent() {
         let mut facts = Facts::default();
-        for s in 0..10_000 {
+        let day = 86_400;
+        for s in 0..day {
             facts.insert(fact(s, 0), DRIFT);
         }
-        let week = 7 * 86_400;
-        for s in 0..3_600 {
-            facts.insert(fact(10_000 + week + s, 0), DRIFT);
+        let end = 8 * day;
+        for s in 0..7200 {
+            facts.insert(fact(end + s, 0), DRIFT);
         }
-        let near = |s: u64| facts.as_slice().iter().any(|f| (f.mono.0 / S).abs_diff(s) < week / 100);
-        assert!(near(10_000) && near(10_000 + week), "{facts:?}");
+        for s in (day..end).step_by(600) {
+            let nearest = (s - day).min(end - s);
+            let best = DRIFT.over(nearest * S);
+            let kept = facts.at(Mono(s * S), DRIFT).unwrap();
+            assert!(kept <= best + best / 4 + DRIFT.over(7200 * S), "{s}: {kept} for {best}");
+        }
     }
 
     #[test]

@@ -67,10 +67,14 @@ impl LaneClock {
         self.shown = Some(Shown { boot, mono, time });
     }
 
+    /// What was shown and is not committed will be shown again.
+    pub(super) fn rewind(&mut self) {
+        self.shown = None;
+    }
+
     /// The offset at the first instant of a stretch, raised where its times would else run
-    /// backwards in the lane. A better estimate may lie a little lower than what was shown; within the bound
-    /// the order that people see is worth more; not after a rewind, and not where there is no bound.
-    /// A measured time gives way by up to [`ORDER_NS_MAX`] only: more than that is a better time.
+    /// backwards in the lane: within the bound, the order that people see is worth more than a
+    /// slightly better estimate. A measured time gives way by [`ORDER_NS_MAX`] at most.
     pub(super) fn ordered(&self, boot: BootId, stretch: &Stretch, offset: i128) -> i128 {
         let Some(shown) = self.shown_offset(boot, stretch) else { return offset };
         let Some((_, upper)) = stretch.at_first.closed() else { return offset };
@@ -84,13 +88,12 @@ impl LaneClock {
         let shown = self.shown?;
         let since = match stretch.basis {
             Basis::Device => return None,
-            _ if shown.boot == boot => {
-                let since = stretch.first.0.checked_sub(shown.mono.0)?;
-                i128::from(since) - stretch.drift.over(since) // at least this much went by
-            }
-            Basis::Bounded => 0,
+            _ if shown.boot == boot => stretch.first.0.checked_sub(shown.mono.0)?,
+            Basis::Bounded => stretch.first.0, // the whole boot until then
             Basis::Measured => return None,
         };
+        // At least this much went by.
+        let since = i128::from(since) - stretch.drift.over(since);
         let time = saturated(i128::from(shown.time.0) + since);
         Some(i128::from(time.0) - i128::from(stretch.first.0))
     }

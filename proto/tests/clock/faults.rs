@@ -27,21 +27,30 @@ fn fifty_boots_offline_are_bounded_by_their_neighbours_and_in_order() {
     world.reboot(600 * S);
     let width = (world.now - offline_from) as u64;
     world.exchange(20 * MS);
+    // All at once, then again with a commit after each.
+    world.deliver(Lane::Bulk, 100);
+    world.step(&Step::Rewind { lane: Lane::Bulk });
     for _ in 0..100 {
         world.deliver(Lane::Bulk, 1);
         world.commit(Lane::Bulk);
     }
     world.check().unwrap();
-    assert_eq!(world.contradictions, 0);
-    let mut before = i64::MIN;
-    for (block, line) in &world.lines[1..] {
-        assert_eq!(line.basis, Basis::Bounded);
-        assert!(line.bound_ns <= width, "{}", line.bound_ns);
-        assert!(line.time(block.mono.0).0 >= before, "in the order of the lane");
-        before = line.time(block.mono.1).0;
+    assert_eq!((world.contradictions, world.lines.len()), (0, 201));
+    for lines in world.lines[1..].chunks(100) {
+        let mut before = i64::MIN;
+        for (block, line) in lines {
+            assert_eq!(line.basis, Basis::Bounded);
+            assert!(line.bound_ns <= width, "{}", line.bound_ns);
+            assert!(line.time(block.mono.0).0 >= before, "in the order of the lane");
+            before = line.time(block.mono.1).0;
+        }
     }
     let last = world.lines.last().unwrap().1.bound_ns;
     assert!(last < width / 4, "what was committed bounds what comes after: {last}");
+    for (block, line) in &world.lines[1..] {
+        let error = line.time(block.mono.0).0.abs_diff(block.truth.0);
+        assert!(error < 51 * 2100 * S, "each boot is taken to begin soon after the last: {error}");
+    }
 }
 
 #[test]
@@ -134,12 +143,18 @@ fn late_doubled_and_reordered_messages_only_say_less() {
     }
     world.write(Lane::Bulk, S);
     world.deliver(Lane::Bulk, 1);
-    let before = world.clock.clone();
+    let (block, _) = *world.lines.last().unwrap();
+    let ask = |clock: &mut DeviceClock| {
+        clock.line(Lane::Urgent, block.boot, block.mono, block.wall.0, block.wall.1)
+    };
+    let before = ask(&mut world.clock);
     let now = world.now + 7 * DAY as i64;
     for reading in said.iter().rev().chain(&said) {
         assert_eq!(world.clock.handle_message(world.boot, reading, Unix(now)), Heard::Consistent);
     }
-    assert_eq!(world.clock, before);
+    let after = ask(&mut world.clock);
+    assert_eq!((after.time, after.bound_ns), (before.time, before.bound_ns));
+    holds(&block, &after).unwrap();
 }
 
 fn exchange(clock: &mut DeviceClock, mono: u64, sent: i64, received: i64) -> Heard {
@@ -181,6 +196,77 @@ fn a_gateway_clock_that_steps_is_believed_and_the_past_gets_a_wider_bound() {
         stepped(s * S as i64);
         stepped(-s * S as i64 / 2);
     }
+}
+
+#[test]
+fn the_past_covers_every_clock_that_was_believed() {
+    let mut clock = DeviceClock::new();
+    let at = |n: u64| (n * 30 * S, BEGIN + (n * 30 * S) as i64);
+    let step = |n: u64| [0, -90, 60, 3][(n / 10) as usize] * S as i64;
+    for n in 1..40 {
+        let (mono, now) = at(n);
+        let shown = now + step(n);
+        exchange(&mut clock, mono, shown - 30 * MS as i64, shown + 20 * MS as i64);
+    }
+    assert_eq!(clock.summary().unwrap().contradictions, 3);
+    for n in [1, 5, 15, 25] {
+        let line = clock.line(Lane::Bulk, BOOT, (Mono(at(n).0), Mono(at(n).0)), Unix(0), ClockState::Unset);
+        for n_of_clock in (n / 10 * 10..40).step_by(10) {
+            let error = line.time.0.abs_diff(at(n).1 + step(n_of_clock));
+            assert!(error <= line.bound_ns, "{error} of {line:?}");
+        }
+    }
+}
+
+#[test]
+fn a_step_of_the_gateways_clock_takes_no_floor_along() {
+    let mut clock = DeviceClock::new();
+    let ask = |clock: &mut DeviceClock| {
+        let at = (Mono(0), Mono(S));
+        clock.line(Lane::Bulk, BootId([10; 16]), at, Unix(BEGIN - 2 * S as i64), ClockState::Unsynchronised)
+    };
+    for (n, step) in [(1, 0), (2, 0), (3, 0), (4, -20), (5, -20)] {
+        let mono = n * 10 * S;
+        let shown = BEGIN + mono as i64 + step * S as i64;
+        exchange(&mut clock, mono, shown - 30 * MS as i64, shown + 20 * MS as i64);
+        if n == 3 {
+            clock.handle_delivered(Lane::Bulk, BOOT, Mono(mono));
+            let line = ask(&mut clock);
+            assert_eq!(line.basis, Basis::Device, "its ceiling is the beginning of this boot");
+            assert_eq!(line.time, Unix(BEGIN - 2 * S as i64), "and its own clock may be right");
+        }
+    }
+    // A later boot ends the one between: its floor would be of the clock before the step.
+    let later = Reading { mono: Mono(S), wall: Unix(0), clock: ClockState::Unset, returned: None };
+    clock.handle_message(BootId([11; 16]), &later, Unix(BEGIN + 60 * S as i64));
+    assert_eq!(ask(&mut clock).basis, Basis::Device);
+    clock.handle_delivered(Lane::Bulk, BOOT, Mono(50 * S));
+    let line = ask(&mut clock);
+    assert_eq!(line.basis, Basis::Bounded, "what is delivered after the step counts: {line:?}");
+    let began_after = BEGIN + 30 * S as i64;
+    assert!(line.time.0 + line.bound_ns as i64 >= began_after, "{line:?}");
+}
+
+#[test]
+fn the_boots_heard_last_are_those_remembered() {
+    let mut clock = DeviceClock::new();
+    let number = AckNumber { generation: 1, counter: 1 };
+    let hear = |clock: &mut DeviceClock, boot: u8| {
+        let now = BEGIN + i64::from(boot) * 1000 * S as i64;
+        let returned = Some(Returned { number, sent: Unix(now), heard: Mono(9 * S) });
+        let reading = Reading { mono: Mono(9 * S), wall: Unix(0), clock: ClockState::Unset, returned };
+        clock.handle_message(BootId([boot; 16]), &reading, Unix(now));
+    };
+    (1..=4).for_each(|boot| hear(&mut clock, boot));
+    hear(&mut clock, 2); // a late message of an earlier boot
+    hear(&mut clock, 5);
+    hear(&mut clock, 6);
+    let measured = (1..=6).filter(|boot| {
+        let at = (Mono(8 * S), Mono(8 * S));
+        let line = clock.line(Lane::Bulk, BootId([*boot; 16]), at, Unix(0), ClockState::Unset);
+        line.basis == Basis::Measured
+    });
+    assert_eq!(measured.collect::<Vec<u8>>(), [2, 4, 5, 6]);
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn lane() -> impl Strategy<Value = Lane> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_reading_panics_overflows_or_takes_more_room(

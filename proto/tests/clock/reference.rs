@@ -66,7 +66,7 @@ fn claimed(heard: &mut Heard, x: u64) -> (i128, i128) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn few_facts_give_exactly_the_brute_force_interval(

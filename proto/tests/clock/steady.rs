@@ -1,8 +1,9 @@
 //! How good the times are where nothing is wrong but the clock.
 
-use driftlog_proto::clock::{BOUND_UNKNOWN, Basis};
-use driftlog_proto::ids::Lane;
-use driftlog_proto::time::ClockState;
+use driftlog_proto::clock::{BOUND_UNKNOWN, Basis, DeviceClock};
+use driftlog_proto::ids::{AckNumber, BootId, Lane};
+use driftlog_proto::message::{Reading, Returned};
+use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use crate::world::{BEGIN, DAY, MS, S, Step, World};
 
@@ -212,18 +213,65 @@ fn the_summary_says_how_far_the_devices_wall_clock_is_off() {
 
 #[test]
 fn times_in_a_lane_do_not_run_backwards_when_the_estimate_improves() {
-    let mut world = World::new();
-    world.step(&Step::Drift(-200));
-    let mut before = i64::MIN;
-    for n in 0..200u64 {
-        world.send((n * 37 % 90) * MS, (n * 53 % 90) * MS);
-        world.write(Lane::Bulk, 20 * MS);
-        world.deliver(Lane::Bulk, 1);
-        let (block, line) = *world.lines.last().unwrap();
-        if line.basis == Basis::Measured {
-            assert!(line.time(block.mono.0).0 >= before, "block {n}");
-            before = line.time(block.mono.1).0;
-        }
+    let boot = BootId([3; 16]);
+    let number = AckNumber { generation: 1, counter: 1 };
+    // A device whose clock showed 0 at BEGIN; its messages take `late`, the Ack took nothing.
+    let hear = |clock: &mut DeviceClock, mono: u64, late: u64| {
+        let returned = Some(Returned { number, sent: Unix(BEGIN + S as i64), heard: Mono(S) });
+        let reading = Reading { mono: Mono(mono), wall: Unix(0), clock: ClockState::Unset, returned };
+        clock.handle_message(boot, &reading, Unix(BEGIN + (mono + late) as i64));
+    };
+    let ask = |clock: &mut DeviceClock, lane: Lane, mono: u64| {
+        clock.line(lane, boot, (Mono(mono), Mono(mono)), Unix(0), ClockState::Unset)
+    };
+    let mut clock = DeviceClock::new();
+    hear(&mut clock, 2 * S, 400 * MS);
+    let first = ask(&mut clock, Lane::Bulk, 2 * S);
+    hear(&mut clock, 2 * S + 10 * MS, 300 * MS);
+    let second = ask(&mut clock, Lane::Bulk, 2 * S + 10 * MS);
+    let alone = ask(&mut clock, Lane::Urgent, 2 * S + 10 * MS);
+    assert!(alone.time < first.time, "the estimate alone went back");
+    assert!(second.time >= first.time);
+    for (line, mono) in [(first, 2 * S), (second, 2 * S + 10 * MS)] {
+        assert!(line.time.0.abs_diff(BEGIN + mono as i64) <= line.bound_ns);
     }
-    world.check().unwrap();
+}
+
+#[test]
+fn the_bound_holds_in_the_middle_of_a_long_block_too() {
+    for bend in [500, -500] {
+        let mut world = World::new();
+        world.step(&Step::Drift(bend));
+        world.exchange(10 * MS);
+        let (first, from) = (world.mono(), world.now);
+        world.run(1800 * S);
+        let (middle, truth) = (world.mono(), world.now);
+        world.step(&Step::Drift(-bend));
+        world.run(1800 * S);
+        let (last, to) = (world.mono(), world.now);
+        world.exchange(10 * MS);
+        let line = world.clock.line(Lane::Bulk, world.boot, (first, last), Unix(0), ClockState::Unset);
+        for (mono, truth) in [(first, from), (middle, truth), (last, to)] {
+            let error = line.time(mono).0.abs_diff(truth);
+            assert!(error <= line.bound_ns, "{error} of {line:?}");
+        }
+        assert!(line.time(middle).0.abs_diff(truth) > 800 * MS, "the drift did bend");
+        assert!(line.bound_ns < S, "{line:?}");
+    }
+}
+
+#[test]
+fn a_synchronised_clock_is_not_asked_where_the_interval_is_narrow() {
+    let run = |is_set: bool| {
+        let mut world = World::new();
+        world.exchange(20 * MS);
+        let now = world.now;
+        if is_set {
+            world.step(&Step::Wall(now + 2 * MS as i64, ClockState::Synchronised));
+        }
+        world.write(Lane::Bulk, S);
+        world.deliver(Lane::Bulk, 1);
+        world.lines[0].1
+    };
+    assert_eq!(run(true), run(false));
 }

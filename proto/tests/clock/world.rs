@@ -205,6 +205,7 @@ impl World {
             Step::Rewind { lane } => {
                 let log = &mut self.logs[lane.index()];
                 log.delivered = log.committed;
+                self.clock.handle_rewound(lane);
             }
             Step::Reboot(ns) => self.reboot(ns),
             Step::Wall(wall, state) => self.wall = (wall, state),
