@@ -286,11 +286,13 @@ clock_file = "{folder}/clock"
     }
 }
 
-/// Whether an agent has read all of its files and everything is acknowledged, as it says itself.
+/// Whether an agent has read all of its files and everything is acknowledged, as it says itself:
+/// at least as many records as lines were written.
 #[must_use]
-pub fn is_done(status: &Status) -> bool {
+pub fn is_done(status: &Status, lines: u64) -> bool {
     let core = &status.core;
     let is_read = core.sources.iter().all(|source| source.offset == source.length);
     let is_empty = core.lanes.iter().all(|lane| lane.open == 0 && lane.waiting == 0);
-    is_read && is_empty && !core.lanes.is_empty()
+    let acknowledged: u64 = core.lanes.iter().map(|lane| lane.acknowledged).sum();
+    is_read && is_empty && acknowledged >= lines
 }

@@ -137,7 +137,9 @@ impl Stage {
         let mut done_since: Option<(Instant, u64)> = None;
         while clock::now() < began + DRAIN_WAIT {
             let said = self.watch.said();
-            let are_done = said.agents.iter().all(|agent| agent.as_ref().is_some_and(is_done));
+            let are_done = world.units.iter().zip(&said.agents).all(|(unit, agent)| {
+                agent.as_ref().is_some_and(|status| is_done(status, unit.journal.lines()))
+            });
             match done_since {
                 _ if !are_done => done_since = None,
                 None => done_since = Some((clock::now(), said.rounds)),
