@@ -27,6 +27,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use clock::Clock;
 use config::{Config, SourceConfig};
+use link::mqtt::Mqtt;
 use link::{Link, LinkEvent};
 use source::watch::Watch;
 use state_dir::StateDir;
@@ -134,28 +135,24 @@ pub fn run<C: Core>(config: &Config) -> Result<(), RunError<C::Error>> {
     let core = C::open(start).map_err(RunError::Core)?;
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(1).build().map_err(RunError::System)?;
-    runtime
-        .block_on(async {
-            let shell = Shell {
-                link: link::mqtt::Mqtt::start(
-                    config.broker.clone(),
-                    &config.device_id,
-                    run,
-                    Arc::clone(&clock),
-                ),
-                watch: Watch::new(config.file_patterns()),
-                stdin: if config.reads_stdin() { Stdin::start(std::io::stdin())? } else { Stdin::absent() },
-                stdin_is_all: config.sources.iter().all(SourceConfig::is_stdin),
-                socket: StatusSocket::listen(&state_dir),
-                shown: Shown::new(config, boot, now.mono),
-                signals: Signals::new()?,
-                clock,
-                measure_at: now.mono,
-            };
-            shell.drive(core).await;
-            Ok(())
-        })
-        .map_err(RunError::System)
+    let ended = runtime.block_on(async {
+        let shell = Shell {
+            link: Mqtt::start(config.broker.clone(), &config.device_id, run, Arc::clone(&clock)),
+            watch: Watch::new(config.file_patterns()),
+            stdin: if config.reads_stdin() { Stdin::start(std::io::stdin())? } else { Stdin::absent() },
+            stdin_is_all: config.sources.iter().all(SourceConfig::is_stdin),
+            socket: StatusSocket::listen(&state_dir),
+            shown: Shown::new(config, boot, now.mono),
+            signals: Signals::new()?,
+            clock,
+            measure_at: now.mono,
+        };
+        shell.drive(core).await;
+        Ok(())
+    });
+    // A look-up of the broker's name may hang for long; nobody waits for it.
+    runtime.shutdown_background();
+    ended.map_err(RunError::System)
 }
 
 /// Everything that has a clock, a network or a thread.
@@ -176,6 +173,7 @@ impl<L: Link> Shell<L> {
     /// The pipeline: source -> parse -> pack -> seal -> spool -> link, and acknowledgements back.
     async fn drive<C: Core>(mut self, mut core: C) {
         let mut stop = Stop::No;
+        self.shown.say_started();
         loop {
             let now = self.clock.now();
             self.feed(&mut core, now);
@@ -300,6 +298,8 @@ impl Signals {
 
 async fn sleep(wait: Option<Duration>) {
     match wait {
+        // A timer would round up to a millisecond.
+        Some(Duration::ZERO) => tokio::task::yield_now().await,
         Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
     }

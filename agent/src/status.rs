@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftlog_proto::ids::BootId;
+use driftlog_proto::ids::{BootId, DeviceId};
 use driftlog_proto::time::Mono;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
@@ -130,6 +130,7 @@ pub struct SourceStatus {
 /// What the shell knows for the status: the process and the connection.
 #[derive(Debug)]
 pub struct Shown {
+    device_id: DeviceId,
     boot: BootId,
     started: Mono,
     link: LinkStatus,
@@ -141,7 +142,13 @@ impl Shown {
     pub fn new(config: &Config, boot: BootId, now: Mono) -> Self {
         let broker = format!("{}:{}", config.broker.host, config.broker.port);
         let link = LinkStatus { broker, ..LinkStatus::default() };
-        Self { boot, started: now, link }
+        Self { device_id: config.device_id.clone(), boot, started: now, link }
+    }
+
+    /// Says to the log who runs here.
+    pub fn say_started(&self) {
+        let (version, boot) = (env!("CARGO_PKG_VERSION"), self.boot);
+        log::info!("driftlog-agent {version} runs as device {}, boot {boot}", self.device_id);
     }
 
     /// Something happened on the link; says it to the log too.

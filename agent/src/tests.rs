@@ -75,7 +75,7 @@ impl Core for ToldCore {
         if self.takes_at_once < usize::MAX { Mono(0) } else { Mono::FOREVER }
     }
 
-    fn status(&self, _: Now) -> CoreStatus {
+    fn status(&mut self, _: Now) -> CoreStatus {
         CoreStatus::default()
     }
 

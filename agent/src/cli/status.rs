@@ -131,7 +131,7 @@ fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -146,7 +146,7 @@ fn bytes(bytes: u64) -> String {
         return format!("{bytes} B");
     };
     let tenths = bytes.saturating_mul(10) / size;
-    if tenths < 1_000 && tenths % 10 != 0 {
+    if tenths < 1_000 && !tenths.is_multiple_of(10) {
         format!("{}.{} {unit}", tenths / 10, tenths % 10)
     } else {
         format!("{} {unit}", number(tenths / 10))

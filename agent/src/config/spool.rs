@@ -3,29 +3,8 @@
 use driftlog_proto::ids::Lane;
 
 use super::reader::Section;
-
-/// What a power cut may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Every sealed block is synced: nothing that was sealed is lost.
-    Block,
-    /// Synced at this interval: what was sealed since the last sync may have to be read again.
-    Interval {
-        /// Milliseconds between syncs.
-        ms: u32,
-    },
-    /// Never synced by the agent: as much as the kernel had not yet written.
-    None,
-}
-
-/// What happens when a lane's flash is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// The oldest unacknowledged records go, declared.
-    DropOldest,
-    /// The sources wait.
-    PauseSources,
-}
+use crate::spool::SPOOL_BYTES_MIN;
+pub use crate::spool::{Durability, Overflow};
 
 /// The budget of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +43,6 @@ impl SpoolSettings {
     }
 }
 
-/// Bytes of the smallest lane: a few segments, so that one can be recycled while another fills.
-const LANE_BYTES_MIN: u64 = 1 << 20;
 /// Bytes of the largest lane.
 const LANE_BYTES_MAX: u64 = 1 << 40;
 
@@ -88,7 +65,7 @@ enum Policy {
 pub(super) fn read(mut section: Section<'_, '_>) -> SpoolSettings {
     let policies = [("block", &Policy::Block), ("interval", &Policy::Interval), ("none", &Policy::None)];
     let policy = section.word("durability", &policies, &Policy::Block);
-    let interval = small(section.number("sync_interval_ms", 5_000, 100..=600_000));
+    let interval = section.number("sync_interval_ms", 5_000, 100..=600_000);
     let durability = match policy {
         Policy::Block => Durability::Block,
         Policy::Interval => Durability::Interval { ms: interval },
@@ -103,7 +80,7 @@ pub(super) fn read(mut section: Section<'_, '_>) -> SpoolSettings {
 }
 
 fn read_lane(mut section: Section<'_, '_>, bytes: u64, is_urgent: bool) -> (LaneConfig, Option<u8>) {
-    let bytes_max = section.number("bytes_max", bytes, LANE_BYTES_MIN..=LANE_BYTES_MAX);
+    let bytes_max = section.number("bytes_max", bytes, SPOOL_BYTES_MIN..=LANE_BYTES_MAX);
     let policies = [("drop-oldest", Overflow::DropOldest), ("pause-sources", Overflow::PauseSources)];
     let overflow = section.word("overflow", &policies, Overflow::DropOldest);
     let severity = if is_urgent { section.word("severity_min", &SEVERITIES, Some(17)) } else { None };

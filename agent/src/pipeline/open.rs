@@ -8,10 +8,10 @@ use driftlog_proto::ids::{Lane, SessionId};
 use driftlog_proto::time::{Mono, Now};
 
 use super::{Pipeline, PipelineConfig};
-use crate::config::{self, Config, SourceConfig, SpoolSettings};
+use crate::config::{Config, SourceConfig, SpoolSettings};
 use crate::source::{FileSource, OsFiles, PatternError, Patterns, Sources, SourcesConfig};
 use crate::spool::disk::{DiskError, OsDisk};
-use crate::spool::{Durability, Overflow, Recovery, Spool, SpoolConfig, SpoolError};
+use crate::spool::{Recovery, Spool, SpoolConfig, SpoolError};
 use crate::status::CoreStatus;
 use crate::{Core, Start};
 
@@ -53,7 +53,8 @@ impl Core for Device {
         let bulk = open_lane(&folder, Lane::Bulk, settings, &start)?;
         // A lane that is switched off still drains what it has.
         let has_urgent = settings.urgent_severity_min.is_some() || folder.join(Lane::Urgent.name()).exists();
-        let urgent = if has_urgent { Some(open_lane(&folder, Lane::Urgent, settings, &start)?) } else { None };
+        let urgent =
+            if has_urgent { Some(open_lane(&folder, Lane::Urgent, settings, &start)?) } else { None };
         let cursors: Vec<(u64, Vec<u8>)> = bulk.cursors().map(|(key, bytes)| (key, bytes.to_vec())).collect();
         let sources = Sources::new(sources(config)?, OsFiles, start.boot, cursors.into_iter());
         Ok(Self::new(pipeline_config(&start), sources, bulk, urgent, start.now))
@@ -112,22 +113,21 @@ impl Core for Device {
     }
 }
 
-fn open_lane(folder: &Path, lane: Lane, settings: &SpoolSettings, start: &Start<'_>) -> Result<Spool<OsDisk>, OpenError> {
+fn open_lane(
+    folder: &Path,
+    lane: Lane,
+    settings: &SpoolSettings,
+    start: &Start<'_>,
+) -> Result<Spool<OsDisk>, OpenError> {
     let disk = OsDisk::open(folder.join(lane.name())).map_err(|error| OpenError::Disk(lane, error))?;
     let configured = settings.lane(lane);
     let config = SpoolConfig {
-        durability: match settings.durability {
-            config::Durability::Block => Durability::Block,
-            config::Durability::Interval { ms } => Durability::Interval { ms: u64::from(ms) },
-            config::Durability::None => Durability::None,
-        },
-        overflow: match configured.overflow {
-            config::Overflow::DropOldest => Overflow::DropOldest,
-            config::Overflow::PauseSources => Overflow::PauseSources,
-        },
+        durability: settings.durability,
+        overflow: configured.overflow,
         ..SpoolConfig::new(lane, configured.bytes_max)
     };
-    let spool = Spool::open(disk, config, start.run, start.hardware).map_err(|error| OpenError::Spool(lane, error))?;
+    let spool = Spool::open(disk, config, start.run, start.hardware)
+        .map_err(|error| OpenError::Spool(lane, error))?;
     report(lane, spool.recovery());
     Ok(spool)
 }
@@ -159,14 +159,19 @@ fn report(lane: Lane, found: &Recovery) {
 fn sources(config: &Config) -> Result<SourcesConfig, OpenError> {
     let mut sources = SourcesConfig {
         files: Vec::new(),
-        stdin_idle_line_ms: config.reads_stdin().then_some(SourcesConfig::IDLE_LINE_MS),
+        stdin_idle_line_ms: None,
         poll_ms: SourcesConfig::POLL_MS,
         rescan_ms: SourcesConfig::RESCAN_MS,
     };
     for source in &config.sources {
-        if let SourceConfig::File(file) = source {
-            let patterns = Patterns::new(&file.paths, &file.exclude).map_err(OpenError::Pattern)?;
-            sources.files.push(FileSource { patterns, idle_line_ms: u64::from(file.idle_line_ms) });
+        match source {
+            SourceConfig::Stdin { idle_line_ms } => {
+                sources.stdin_idle_line_ms = Some(u64::from(*idle_line_ms))
+            }
+            SourceConfig::File(file) => {
+                let patterns = Patterns::new(&file.paths, &file.exclude).map_err(OpenError::Pattern)?;
+                sources.files.push(FileSource { patterns, idle_line_ms: u64::from(file.idle_line_ms) });
+            }
         }
     }
     Ok(sources)

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::files::{FileError, FileErrorCause, Files, Kind, Stat};
+use super::names::{file_name, is_compressed, join};
 
 /// Directory entries that one walk looks at.
 pub(crate) const WALK_ENTRIES_MAX: usize = 65_536;
@@ -17,9 +18,6 @@ pub(crate) const WALK_DEPTH_MAX: usize = 32;
 pub(crate) const WALK_FILES_MAX: usize = 2048;
 /// Failures that one walk reports.
 const WALK_FAILURES_MAX: usize = 16;
-
-/// Endings of compressed files. They hold what was read before they were compressed.
-const COMPRESSED: [&str; 9] = [".gz", ".zst", ".xz", ".bz2", ".lz4", ".Z", ".zip", ".br", ".tgz"];
 
 const MATCHING: glob::MatchOptions = glob::MatchOptions {
     case_sensitive: true,
@@ -83,30 +81,6 @@ impl Patterns {
                 pattern.matches_with(if *whole { path } else { file_name(path) }, EXCLUDING)
             })
     }
-}
-
-/// Whether a file's name says that it is compressed.
-pub(crate) fn is_compressed(path: &str) -> bool {
-    COMPRESSED.iter().any(|ending| path.ends_with(ending))
-}
-
-/// The last component of a path.
-pub(crate) fn file_name(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
-}
-
-/// The directory of a path.
-pub(crate) fn directory(path: &str) -> &str {
-    match path.rsplit_once('/') {
-        Some(("", _)) => "/",
-        Some((dir, _)) => dir,
-        None => ".",
-    }
-}
-
-/// `name` in `dir`.
-pub(crate) fn join(dir: &str, name: &str) -> String {
-    if dir.ends_with('/') { format!("{dir}{name}") } else { format!("{dir}/{name}") }
 }
 
 fn wild(text: &str, whole: &str) -> Result<glob::Pattern, PatternError> {
@@ -267,15 +241,6 @@ fn fail(found: &mut Found, error: FileError) {
     }
 }
 
-/// Whether `name` is what a rotation makes of `original`: the same with something added, before or
-/// after its extension (`app.log`: `app.log.1`, `app.log-20260101`, `app-20260101.log`, `app.1.log`).
-pub(crate) fn is_rotation_of(name: &str, original: &str) -> bool {
-    let stem = original.rsplit_once('.').map_or(original, |(stem, _)| stem);
-    let stem = if stem.is_empty() { original } else { stem };
-    let added = name.strip_prefix(stem).filter(|_| name.len() > original.len());
-    added.is_some_and(|rest| rest.starts_with(|c: char| !c.is_ascii_alphanumeric()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::SimFiles;
@@ -334,7 +299,7 @@ mod tests {
     #[test]
     fn compressed_files_are_left_out_even_when_named() {
         assert_eq!(found(&tree(), &["/var/log/b.log*"], &[]), ["/var/log/b.log", "/var/log/b.log.1"]);
-        for ending in COMPRESSED {
+        for ending in super::super::names::COMPRESSED {
             let files = SimFiles::default();
             files.append(&format!("/a{ending}"), b"");
             assert!(found(&files, &["/*", &format!("/a{ending}")], &[]).is_empty(), "{ending}");
@@ -409,17 +374,5 @@ mod tests {
             assert_eq!((error.pattern.as_str(), error.reason), (pattern, reason));
         }
         assert!(Patterns::new(&["/var/[a"], &[]).is_err());
-    }
-
-    #[test]
-    fn rotations_are_known_by_their_names() {
-        for name in ["app.log.1", "app.log-20260101", "app-20260101.log", "app.1.log", "app.log.bak"] {
-            assert!(is_rotation_of(name, "app.log"), "{name}");
-        }
-        for name in ["app.log", "application.log", "other.log.1", "app"] {
-            assert!(!is_rotation_of(name, "app.log"), "{name}");
-        }
-        assert!(is_rotation_of("syslog.1", "syslog"));
-        assert!(!is_rotation_of("app.log", "app.log.1"));
     }
 }

@@ -3,9 +3,10 @@
 use driftlog_proto::time::Mono;
 
 use super::cursor::Cursor;
-use super::discover::{directory, file_name, is_compressed, is_rotation_of, join};
 use super::files::{FileError, Files, Kind, Stat};
 use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
+use super::fit::{Fit, fit, holds, is_beginning_of};
+use super::names::{directory, file_name, is_compressed, is_rotation_of, join};
 use super::table::{Entry, Leaving, Open, Role, Seal};
 use super::turn::unused_key;
 use super::{SourceNoticeKind, Sources};
@@ -14,78 +15,6 @@ use super::{SourceNoticeKind, Sources};
 const EVIDENCE_BYTES_MIN: u16 = 256;
 /// Files with a rotation's name that are looked at for one that is sought.
 const SIBLINGS_MAX: usize = 64;
-
-/// How a file's bytes fit a cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fit {
-    /// Everything up to the cursor is as it was read.
-    Whole,
-    /// The cursor's bytes are gone or changed; up to this end of a line they are as they were.
-    UpTo(Anchor),
-    /// Nothing agrees.
-    Not,
-}
-
-/// Holds a file's bytes against a cursor.
-pub(crate) fn fit<F: Files>(
-    files: &mut F,
-    handle: &F::Handle,
-    len: u64,
-    cursor: &Cursor,
-) -> Result<Fit, FileError> {
-    let mut head = [0; HEAD_BYTES_MAX];
-    let n = files.read_at(handle, 0, &mut head)?;
-    let head = head.get(..n).unwrap_or_default();
-    let known = usize::from(cursor.head.bytes);
-    // Of a file shorter than its head only the anchors can tell.
-    if head.get(..known).is_some_and(|head| Head::of(head) != cursor.head) {
-        return Ok(Fit::Not);
-    }
-    if n >= known && agrees(files, handle, len, &cursor.here)? {
-        return Ok(Fit::Whole);
-    }
-    for anchor in cursor.earlier.newest_first().filter(|anchor| anchor.offset < cursor.here.offset) {
-        if agrees(files, handle, len, anchor)? {
-            return Ok(Fit::UpTo(*anchor));
-        }
-    }
-    let last_line = head.get(..known).and_then(|head| head.iter().rposition(|byte| *byte == b'\n'));
-    Ok(match last_line.and_then(|end| head.get(..=end)) {
-        Some(before) => Fit::UpTo(Anchor::at(before.len() as u64, before)),
-        None => Fit::Not,
-    })
-}
-
-fn agrees<F: Files>(files: &mut F, handle: &F::Handle, len: u64, anchor: &Anchor) -> Result<bool, FileError> {
-    let reach = Anchor::reach(anchor.offset);
-    let mut bytes = [0; ANCHOR_BYTES_MAX];
-    let Some(bytes) = bytes.get_mut(..reach).filter(|_| anchor.offset <= len) else { return Ok(false) };
-    let n = files.read_at(handle, anchor.offset - reach as u64, bytes)?;
-    Ok(n == reach && Anchor::at(anchor.offset, bytes) == *anchor)
-}
-
-/// Whether a file of `len` bytes holds what an open file holds up to there: its first and its last
-/// 1,024 bytes are compared.
-fn is_beginning_of<F: Files>(
-    files: &mut F,
-    copy: &F::Handle,
-    len: u64,
-    original: &F::Handle,
-) -> Result<bool, FileError> {
-    if files.stat_open(original)?.len < len {
-        return Ok(false);
-    }
-    let n = usize::try_from(len).map_or(HEAD_BYTES_MAX, |len| len.min(HEAD_BYTES_MAX));
-    for offset in [0, len - n as u64] {
-        let (mut a, mut b) = ([0; HEAD_BYTES_MAX], [0; HEAD_BYTES_MAX]);
-        let read_a = files.read_at(copy, offset, a.get_mut(..n).unwrap_or_default())?;
-        let read_b = files.read_at(original, offset, b.get_mut(..n).unwrap_or_default())?;
-        if (read_a, read_b) != (n, n) || a != b {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
 
 /// Whether a file may be a copy of one with this cursor, as far as names and births tell; and
 /// whether that is so little that many bytes must agree.
@@ -136,21 +65,27 @@ fn is_believed(fit: Fit, evidence: Evidence) -> bool {
 struct Original {
     slot: usize,
     fit: Option<Fit>,
+    is_unread: bool,
 }
 
 impl<F: Files> Sources<F> {
     /// Whether the first bytes of a fresh file are to be read. If it is a copy of a file that goes
     /// on, it is set aside; if of one that is gone, that one goes on in it.
     pub(crate) fn is_new(&mut self, slot: usize, now: Mono) -> bool {
-        match self.check_originals(slot, now).and_then(|()| self.original_of(slot)) {
-            Ok(None) => {
-                if let Some(open) = self.table.open_mut(slot) {
-                    open.role = Role::Read;
-                }
-                true
+        let original = self.check_originals(slot, now).and_then(|()| self.original_of(slot));
+        let is_undecided = matches!(original, Ok(Some(Original { is_unread: true, .. })));
+        if let Some(open) = self.table.open_mut(slot) {
+            open.is_undecided = is_undecided;
+            if matches!(original, Ok(None)) {
+                open.role = Role::Read;
             }
+        }
+        match original {
+            Ok(None) => true,
             Ok(Some(original)) => {
-                self.set_aside(slot, original, now);
+                if !is_undecided {
+                    self.set_aside(slot, original, now);
+                }
                 false
             }
             Err(error) => {
@@ -172,7 +107,7 @@ impl<F: Files> Sources<F> {
                 continue;
             }
             let len = self.files.stat_open(&open.handle)?.len;
-            if !agrees(&mut self.files, &open.handle, len, &original.cursor.here)? {
+            if !holds(&mut self.files, &open.handle, len, &original.cursor)? {
                 self.truncated(other, now);
             }
         }
@@ -183,31 +118,30 @@ impl<F: Files> Sources<F> {
     fn original_of(&mut self, slot: usize) -> Result<Option<Original>, FileError> {
         let Some(entry) = self.table.entry(slot) else { return Ok(None) };
         let Some(open) = &entry.open else { return Ok(None) };
-        let stat = self.files.stat_open(&open.handle)?;
+        let len = self.files.stat_open(&open.handle)?.len;
         let mut best: Option<(u64, Original)> = None;
-        for (other_slot, other) in self.table.iter() {
-            if other_slot == slot || other.key.is_none() {
-                continue;
-            }
+        for (other_slot, other) in self.table.iter().filter(|(other, _)| *other != slot) {
             let Some(evidence) = may_be_copy(&entry.cursor.path, entry.cursor.born, &other.cursor) else {
                 continue;
             };
+            let is_unread = other.key.is_none();
             let offset = other.cursor.here.offset;
             let (is_copy, fit) = match &other.open {
-                Some(original) if evidence != Evidence::Most => {
-                    let is_enough = offset.min(stat.len) >= evidence.bytes_min();
+                Some(_) if evidence == Evidence::Most => (false, None),
+                Some(original) => {
+                    let compared = if is_unread { len } else { offset.min(len) };
+                    let is_enough = compared >= evidence.bytes_min();
                     let copy = &open.handle;
-                    (is_enough && is_beginning_of(&mut self.files, copy, stat.len, &original.handle)?, None)
+                    (is_enough && is_beginning_of(&mut self.files, copy, len, &original.handle)?, None)
                 }
-                Some(_) => (false, None),
                 None => {
-                    let fit = fit(&mut self.files, &open.handle, stat.len, &other.cursor)?;
+                    let fit = fit(&mut self.files, &open.handle, len, &other.cursor)?;
                     let is_enough = u64::from(other.cursor.head.bytes) >= evidence.bytes_min();
                     (is_enough && is_believed(fit, evidence), Some(fit))
                 }
             };
             if is_copy && best.is_none_or(|(most, _)| offset > most) {
-                best = Some((offset, Original { slot: other_slot, fit }));
+                best = Some((offset, Original { slot: other_slot, fit, is_unread }));
             }
         }
         Ok(best.map(|(_, original)| original))
@@ -226,7 +160,10 @@ impl<F: Files> Sources<F> {
         let text = match original.fit {
             None => format!("{copy} is a copy of {of_path} and is not read as long as that is there"),
             Some(Fit::Whole) => {
-                format!("{copy} is a copy of {of_path}, which is gone: it is read on from offset {}", of.here.offset)
+                format!(
+                    "{copy} is a copy of {of_path}, which is gone: it is read on from offset {}",
+                    of.here.offset
+                )
             }
             Some(Fit::UpTo(anchor)) => format!(
                 "{copy} is a copy of {of_path}, which is gone and of which {} bytes were read: it is read on from \

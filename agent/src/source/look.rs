@@ -4,6 +4,7 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::Cursor;
 use super::files::{FileError, Files};
+use super::fit::holds;
 use super::table::{After, Entry, Open, Role};
 use super::turn::{Ready, idle_line_ms};
 use super::{SourceNoticeKind, Sources};
@@ -69,7 +70,6 @@ impl<F: Files> Sources<F> {
         if let Some(open) = self.table.open_mut(slot)
             && !std::mem::replace(&mut open.is_queued, true)
         {
-            open.is_head_due = true;
             self.queue.push_back(Ready::File(slot));
         }
     }
@@ -88,6 +88,9 @@ impl<F: Files> Sources<F> {
         }
         let seen = (stat.len, stat.written);
         if open.seen == seen {
+            if open.is_undecided {
+                self.enqueue(slot);
+            }
             return;
         }
         let lost = (entry.key.is_none() && open.role == Role::Fresh)
@@ -102,10 +105,12 @@ impl<F: Files> Sources<F> {
         if matches!(open.role, Role::CopyOf(_)) {
             open.role = Role::Fresh;
         }
-        if stat.len < entry.cursor.here.offset {
-            return self.truncated(slot, now);
+        // Before the search moves names: what was truncated is looked for beside where it was.
+        match holds(&mut self.files, &open.handle, stat.len, &entry.cursor) {
+            Ok(true) => self.enqueue(slot),
+            Ok(false) => self.truncated(slot, now),
+            Err(error) => self.close_unreadable(slot, &error, now),
         }
-        self.enqueue(slot);
     }
 
     /// A file lost bytes that were read: what follows in it is another file's content. What it held
@@ -129,7 +134,7 @@ impl<F: Files> Sources<F> {
         let rest = if self.find_copy(slot, now) {
             "what it held is read on from its copy"
         } else {
-            "what it held after that and was not read yet is gone"
+            "what it held after that is gone, unless a copy of it turns up"
         };
         self.notices.say(
             SourceNoticeKind::Truncated,

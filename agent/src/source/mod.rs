@@ -12,7 +12,7 @@
 //! open. A file that is not open is found again by inode and time of birth, where the file system
 //! keeps one, and *believed* only when its bytes agree: the fingerprint of its head (what was read
 //! of the first 1,024 bytes) and of the 64 bytes before the cursor. The same bytes are
-//! read again before a file that changed is read on, and show one that was truncated and has grown.
+//! read again whenever a file changed, and show one that was truncated and has grown again.
 //!
 //! Its `file` key is made from inode, birth and first line when the first line is given out, so a
 //! restart that finds no cursor yet makes the same key again. A key is never used for other bytes:
@@ -44,18 +44,22 @@
 //! [`Sources::poll_deadline`]. Between [`Sources::changed_cursors`] and
 //! [`Sources::cursors_sealed`] no line is polled.
 
+mod config;
 mod cursor;
 mod discover;
 mod files;
 mod fingerprint;
+mod fit;
 mod identify;
 mod line;
 mod look;
+mod names;
 mod notice;
 mod os_files;
 mod parse;
 mod scan;
 mod sim_files;
+mod status;
 mod stdin;
 mod table;
 mod turn;
@@ -77,6 +81,7 @@ use stdin::Stdin;
 use table::{Entry, Seal, Table};
 use turn::{Given, Ready, Turn};
 
+pub use config::{FileSource, SourcesConfig};
 pub use cursor::CURSOR_BYTES_MAX;
 pub use discover::{PatternError, Patterns};
 pub use files::{FileError, FileErrorCause, Files, Kind, Stat};
@@ -84,42 +89,12 @@ pub use notice::{SourceNotice, SourceNoticeKind};
 pub use os_files::OsFiles;
 pub use parse::recognise;
 pub use sim_files::{SimFiles, SimHandle};
+pub use status::{SourceState, SourceStatus};
 pub use stdin::STDIN_BYTES_MAX;
 pub use table::{CLOSED_MAX, FILES_MAX};
 
 /// The path that lines from standard input carry.
 pub const STDIN_PATH: &str = "stdin";
-
-/// One `[[source]]` of type `file`.
-#[derive(Clone, Debug)]
-pub struct FileSource {
-    /// Which files.
-    pub patterns: Patterns,
-    /// How long an unfinished last line waits for its end.
-    pub idle_line_ms: u64,
-}
-
-/// What is to be read, and how often to look.
-#[derive(Clone, Debug)]
-pub struct SourcesConfig {
-    /// Files, in the order of the configuration: a path belongs to the first that matches.
-    pub files: Vec<FileSource>,
-    /// Standard input, and how long its unfinished last line waits for its end.
-    pub stdin_idle_line_ms: Option<u64>,
-    /// How often open files are looked at. May be long where changes are told.
-    pub poll_ms: u64,
-    /// How often directories are searched. Sooner where changes are told.
-    pub rescan_ms: u64,
-}
-
-impl SourcesConfig {
-    /// The time that an unfinished last line waits for its end, unless configured.
-    pub const IDLE_LINE_MS: u64 = 5_000;
-    /// The time between looks, unless configured.
-    pub const POLL_MS: u64 = 1_000;
-    /// The time between searches, unless configured.
-    pub const RESCAN_MS: u64 = 10_000;
-}
 
 /// A line, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,34 +119,6 @@ pub struct Line<'a> {
     pub severity: Severity,
     /// Whether a whole line is a JSON object.
     pub format: Format,
-}
-
-/// How far one known file was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceStatus<'a> {
-    /// Where it was last seen.
-    pub path: &'a str,
-    /// Its key, once something was read.
-    pub file: Option<u64>,
-    /// How far it was read.
-    pub offset: u64,
-    /// How long it is as far as seen; 0 when it is not open.
-    pub len: u64,
-    /// What is being done with it.
-    pub state: SourceState,
-}
-
-/// What is being done with a known file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceState {
-    /// It is read as it grows.
-    Followed,
-    /// It was renamed away or deleted: it is read to its end.
-    Leaving,
-    /// It is a copy of another: it is not read.
-    Copy,
-    /// It is not open; its cursor is kept in case it comes back.
-    Remembered,
 }
 
 /// The sources: see the module.
@@ -397,21 +344,5 @@ impl<F: Files> Sources<F> {
     #[must_use]
     pub fn lines_cut(&self) -> u64 {
         self.lines_cut
-    }
-
-    /// Every known file.
-    pub fn status(&self) -> impl Iterator<Item = SourceStatus<'_>> {
-        self.table.iter().map(|(_, entry)| SourceStatus {
-            path: &entry.cursor.path,
-            file: entry.key,
-            offset: entry.cursor.here.offset,
-            len: entry.open.as_ref().map_or(0, |open| open.seen.0.max(open.end)),
-            state: match &entry.open {
-                None => SourceState::Remembered,
-                Some(open) if matches!(open.role, table::Role::CopyOf(_)) => SourceState::Copy,
-                Some(open) if open.leaving.is_some() => SourceState::Leaving,
-                Some(_) => SourceState::Followed,
-            },
-        })
     }
 }

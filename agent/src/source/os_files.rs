@@ -98,32 +98,32 @@ fn from_statx(statx: &fs::Statx) -> Stat {
         kind: kind(FileType::from_raw_mode(statx.stx_mode.into())),
         dev: fs::makedev(statx.stx_dev_major, statx.stx_dev_minor),
         ino: statx.stx_ino,
-        born: if known { nanoseconds(statx.stx_btime.tv_sec, statx.stx_btime.tv_nsec.into()) } else { 0 },
+        born: if known { nanoseconds(statx.stx_btime.tv_sec, statx.stx_btime.tv_nsec) } else { 0 },
         len: statx.stx_size,
-        written: nanoseconds(statx.stx_mtime.tv_sec, statx.stx_mtime.tv_nsec.into()),
+        written: nanoseconds(statx.stx_mtime.tv_sec, statx.stx_mtime.tv_nsec),
         links: statx.stx_nlink.into(),
     }
 }
 
-#[expect(
-    clippy::useless_conversion,
-    clippy::cast_lossless,
-    reason = "the field types of stat differ between targets"
-)]
 fn from_stat(stat: &fs::Stat) -> Stat {
     Stat {
         kind: kind(FileType::from_raw_mode(stat.st_mode)),
-        dev: stat.st_dev,
-        ino: stat.st_ino.into(),
+        dev: unsigned(stat.st_dev),
+        ino: unsigned(stat.st_ino),
         born: 0,
-        len: u64::try_from(stat.st_size).unwrap_or(0),
-        written: nanoseconds(stat.st_mtime.into(), stat.st_mtime_nsec as u64),
-        links: stat.st_nlink as u64,
+        len: unsigned(stat.st_size),
+        written: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+        links: unsigned(stat.st_nlink),
     }
 }
 
-fn nanoseconds(seconds: i64, nanoseconds: u64) -> u64 {
-    u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+/// The fields of `stat` are of other types on other targets.
+fn unsigned(number: impl TryInto<u64>) -> u64 {
+    number.try_into().unwrap_or(0)
+}
+
+fn nanoseconds(seconds: impl TryInto<u64>, nanoseconds: impl TryInto<u64>) -> u64 {
+    unsigned(seconds).saturating_mul(1_000_000_000).saturating_add(unsigned(nanoseconds))
 }
 
 fn failure(operation: &'static str, path: &str, errno: Errno) -> FileError {

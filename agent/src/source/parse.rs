@@ -49,7 +49,10 @@ fn word(word: &[u8]) -> Option<Severity> {
         (&[b"info", b"information", b"notice", b"inf", b"informational"], Severity::INFO),
         (&[b"warn", b"warning", b"wrn"], Severity::WARN),
         (&[b"error", b"err", b"severe", b"eror"], Severity::ERROR),
-        (&[b"fatal", b"critical", b"crit", b"alert", b"emerg", b"emergency", b"panic", b"ftl"], Severity::FATAL),
+        (
+            &[b"fatal", b"critical", b"crit", b"alert", b"emerg", b"emergency", b"panic", b"ftl"],
+            Severity::FATAL,
+        ),
     ];
     if !(3..=13).contains(&word.len()) {
         return None;
@@ -125,7 +128,8 @@ fn json_level(line: &[u8]) -> Option<Severity> {
     let mut at = 0;
     while let Some(n) = line.get(at..)?.iter().position(|b| *b == b':') {
         let (before, after) = (line.get(..at + n)?, line.get(at + n + 1..)?.trim_ascii_start());
-        let key = before.trim_ascii_end().strip_suffix(b"\"").and_then(|key| key.rsplit(|b| *b == b'"').next());
+        let key =
+            before.trim_ascii_end().strip_suffix(b"\"").and_then(|key| key.rsplit(|b| *b == b'"').next());
         if key.is_some_and(|key| KEYS.iter().any(|name| name.eq_ignore_ascii_case(key))) {
             return match after.strip_prefix(b"\"") {
                 Some(text) => value(text),
@@ -163,7 +167,8 @@ fn bunyan(text: &[u8]) -> Option<Severity> {
 fn words(line: &[u8]) -> Option<Severity> {
     let mut text = 0;
     let mut numbers = 0;
-    let is_separator = |b: &u8| matches!(b, b' ' | b'\t' | b'|' | b',' | b'[' | b']' | b'(' | b')' | b'<' | b'>');
+    let is_separator =
+        |b: &u8| matches!(b, b' ' | b'\t' | b'|' | b',' | b'[' | b']' | b'(' | b')' | b'<' | b'>');
     for token in line.split(is_separator).filter(|token| !token.is_empty()) {
         let is_quoted = token.contains(&b'"') || token.contains(&b'=');
         let bare = token.strip_suffix(b":").unwrap_or(token);

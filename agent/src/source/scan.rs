@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::discover::{Candidate, Found, Patterns, walk};
 use super::files::{FileErrorCause, Files, Stat};
 use super::fingerprint::{Anchor, Anchors, HEAD_BYTES_MAX, Head};
-use super::identify::{Fit, fit};
+use super::fit::{Fit, fit};
 use super::line::Within;
 use super::table::{After, CLOSED_MAX, CLOSED_WAIT_MS, Entry, FILES_MAX, Leaving, Open, Role, Seal};
 use super::turn::unused_key;

@@ -4,9 +4,12 @@
 use driftlog_proto::ids::BootId;
 use driftlog_proto::time::Mono;
 
+use super::Sources;
 use super::cursor::file_key;
+use super::files::Files;
 use super::fingerprint::Fnv;
 use super::line::{self, Step, Supply, Within};
+use super::turn::{Given, Last, after};
 
 /// Bytes of standard input that wait to be cut into lines; when they are full the pipe is.
 pub const STDIN_BYTES_MAX: usize = 64 * 1024;
@@ -110,5 +113,48 @@ impl Stdin {
     /// The bytes of the last step.
     pub(crate) fn passed(&self, taken: usize) -> &[u8] {
         self.buffer.get(self.start - taken..self.start).unwrap_or_default()
+    }
+}
+
+impl<F: Files> Sources<F> {
+    /// The next record of standard input.
+    pub(crate) fn advance_stdin(&mut self, now: Mono) -> Option<Given> {
+        let boot = self.boot;
+        let stdin = self.stdin.as_mut()?;
+        loop {
+            let within = stdin.within;
+            let (step, offset) = stdin.step(now);
+            let (body, taken, ending, part, is_cut) = match step {
+                Step::Wait => return None,
+                Step::Skip { taken, is_over } => {
+                    stdin.pass(taken);
+                    if is_over {
+                        stdin.within = Within::Start;
+                    }
+                    continue;
+                }
+                Step::Give { body, taken, ending, part, is_cut } => (body, taken, ending, part, is_cut),
+            };
+            stdin.pass(taken);
+            let bytes = stdin.passed(taken).get(..body).unwrap_or_default();
+            let (next, severity, format) = after(within, offset, bytes, ending, part);
+            stdin.within = if is_cut { Within::Cut } else { next };
+            self.lines_cut += u64::from(is_cut);
+            self.last = Some(Last { slot: None, taken, within, is_cut });
+            let key = stdin.key(boot, now);
+            return Some(Given {
+                slot: None,
+                key,
+                from: 0,
+                offset,
+                body,
+                taken,
+                ending,
+                part,
+                is_cut,
+                severity,
+                format,
+            });
+        }
     }
 }

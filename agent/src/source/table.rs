@@ -53,8 +53,8 @@ pub(crate) struct Open<H> {
     /// There are bytes after the cursor that do not make a line yet.
     pub(crate) has_tail: bool,
     pub(crate) is_queued: bool,
-    /// Its head is to be compared before it is read on: it was not, since it was last looked at.
-    pub(crate) is_head_due: bool,
+    /// It is a copy of a file of which nothing was read either: which is read is decided later.
+    pub(crate) is_undecided: bool,
     /// That it is a copy was said.
     pub(crate) is_said: bool,
     /// It had no name when it was last looked at.
@@ -73,7 +73,7 @@ impl<H> Open<H> {
             grown_at: now,
             has_tail: false,
             is_queued: false,
-            is_head_due: true,
+            is_undecided: false,
             is_said: false,
             is_nameless: false,
             leaving: None,

@@ -6,7 +6,8 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::file_key;
 use super::files::Files;
-use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
+use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor};
+use super::fit::has_same_head;
 use super::line::{self, Step, Supply, Within, newline};
 use super::table::{Role, Seal, Table};
 use super::{SourceNoticeKind, Sources, SourcesConfig, parse};
@@ -72,7 +73,13 @@ pub(crate) struct Given {
 }
 
 /// Where in a line the cursor stands after a step, and what the step's record shows.
-fn after(within: Within, at: u64, body: &[u8], ending: Ending, part: Part) -> (Within, Severity, Format) {
+pub(crate) fn after(
+    within: Within,
+    at: u64,
+    body: &[u8],
+    ending: Ending,
+    part: Part,
+) -> (Within, Severity, Format) {
     let (severity, format) = match (within, part) {
         (Within::Line { severity, .. }, _) => (Severity::new(severity).unwrap_or_default(), Format::Raw),
         (_, Part::Whole) => parse::recognise(body),
@@ -192,46 +199,6 @@ impl<F: Files> Sources<F> {
         self.notices.say(SourceNoticeKind::LineCut, text);
     }
 
-    fn advance_stdin(&mut self, now: Mono) -> Option<Given> {
-        let boot = self.boot;
-        let stdin = self.stdin.as_mut()?;
-        loop {
-            let within = stdin.within;
-            let (step, offset) = stdin.step(now);
-            let (body, taken, ending, part, is_cut) = match step {
-                Step::Wait => return None,
-                Step::Skip { taken, is_over } => {
-                    stdin.pass(taken);
-                    if is_over {
-                        stdin.within = Within::Start;
-                    }
-                    continue;
-                }
-                Step::Give { body, taken, ending, part, is_cut } => (body, taken, ending, part, is_cut),
-            };
-            stdin.pass(taken);
-            let bytes = stdin.passed(taken).get(..body).unwrap_or_default();
-            let (next, severity, format) = after(within, offset, bytes, ending, part);
-            stdin.within = if is_cut { Within::Cut } else { next };
-            self.lines_cut += u64::from(is_cut);
-            self.last = Some(Last { slot: None, taken, within, is_cut });
-            let key = stdin.key(boot, now);
-            return Some(Given {
-                slot: None,
-                key,
-                from: 0,
-                offset,
-                body,
-                taken,
-                ending,
-                part,
-                is_cut,
-                severity,
-                format,
-            });
-        }
-    }
-
     /// Brings the cursor of the file whose turn it is up to where the turn has come.
     pub(crate) fn settle(&mut self) {
         let Some(Turn::File(turn)) = self.turn else { return };
@@ -343,7 +310,7 @@ impl<F: Files> Sources<F> {
         };
         let same = self.buffer.get(..before).filter(|_| filled >= before);
         let is_same = same.is_some_and(|bytes| Anchor::at(here.offset, bytes) == here);
-        if !is_same || !self.has_same_head(slot) {
+        if !is_same || !has_same_head(&mut self.files, &open.handle, &entry.cursor) {
             self.truncated(slot, now);
             return false;
         }
@@ -373,19 +340,6 @@ impl<F: Files> Sources<F> {
         };
         self.turn = Some(Turn::File(FileTurn { slot, begins, filled, at: before, supply }));
         true
-    }
-
-    /// Whether a file begins as it did. Asked once after each look: bytes may repeat before a
-    /// cursor, but hardly at the head as well.
-    fn has_same_head(&mut self, slot: usize) -> bool {
-        let Some(entry) = self.table.entry_mut(slot) else { return false };
-        let known = entry.cursor.head;
-        let Some(open) = entry.open.as_mut().filter(|open| open.is_head_due) else { return true };
-        open.is_head_due = false;
-        let mut head = [0; HEAD_BYTES_MAX];
-        let Some(head) = head.get_mut(..known.bytes.into()) else { return true };
-        // What cannot be read now is found out by the next reading.
-        self.files.read_at(&open.handle, 0, head).is_err() || Head::of(head) == known
     }
 
     fn leave_queue(&mut self, slot: usize) {

@@ -148,8 +148,7 @@ impl Seen {
 fn root_of(pattern: &str) -> (PathBuf, bool) {
     let parts: Vec<_> = pattern.split('/').collect();
     let has_magic = |part: &&str| part.contains(['*', '?', '[']);
-    let first = parts.iter().position(|part| has_magic(&part)).unwrap_or(parts.len() - 1);
-    let first = first.min(parts.len() - 1);
+    let first = parts.iter().position(has_magic).unwrap_or(parts.len() - 1);
     let root = parts[..first].join("/");
     let root = if root.is_empty() { PathBuf::from("/") } else { PathBuf::from(root) };
     let is_deep = parts.len() - first > 1 || parts[first] == "**";

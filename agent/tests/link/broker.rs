@@ -161,7 +161,7 @@ impl Peer {
     }
 
     /// Whether the client says good-bye before it goes.
-    pub(crate) async fn is_left_politely(mut self) -> bool {
+    pub(crate) async fn goodbye(&mut self) -> bool {
         while let Some((first, _)) = read_packet(&mut self.stream).await {
             if first >> 4 == DISCONNECT {
                 return true;

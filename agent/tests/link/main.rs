@@ -1,4 +1,5 @@
 //! The link against a broker that the test plays itself, packet by packet, and against a real one.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod broker;
 mod real;
@@ -78,7 +79,7 @@ async fn a_message_goes_up_and_an_answer_comes_down() {
         assert_eq!(next(&mut link).await, LinkEvent::Message { payload: payload.to_vec() });
     }
     link.close().await;
-    assert!(peer.is_left_politely().await);
+    assert!(peer.goodbye().await, "it says DISCONNECT before it goes");
 }
 
 #[tokio::test]

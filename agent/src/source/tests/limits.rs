@@ -55,7 +55,8 @@ fn a_line_over_the_limit_is_cut_marked_counted_and_the_next_is_read() {
         let cut: Vec<_> = rig.sealed.iter().filter(|r| r.cut).collect();
         assert_eq!(cut.len(), 1, "over by {over}");
         assert_eq!((cut[0].part, cut[0].ending), (Part::Last, Ending::None));
-        let given: Vec<u8> = rig.sealed.iter().take_while(|r| r.body != b"next").flat_map(|r| r.body.clone()).collect();
+        let given: Vec<u8> =
+            rig.sealed.iter().take_while(|r| r.body != b"next").flat_map(|r| r.body.clone()).collect();
         assert_eq!(given, long[..LINE_BYTES_MAX]);
         let next = rig.sealed.last().unwrap();
         assert_eq!((next.body.as_slice(), next.offset), (b"next".as_slice(), long.len() as u64));

@@ -196,7 +196,8 @@ fn after_a_power_cut_a_shorter_file_is_read_on_at_the_last_boundary_that_agrees(
     rig.start();
     rig.drain();
     assert_eq!(rig.said(SourceNoticeKind::Shorter), 1, "{:?}", rig.notices);
-    let after: Vec<u8> = rig.sealed[read..].iter().flat_map(|r| [r.body.as_slice(), b"\n"].concat()).collect();
+    let after: Vec<u8> =
+        rig.sealed[read..].iter().flat_map(|r| [r.body.as_slice(), b"\n"].concat()).collect();
     let mut rest = written[..left].to_vec();
     rest.extend_from_slice(b"torn\n");
     rest.extend(lines("new", 0..1_000));
@@ -290,8 +291,7 @@ fn a_kill_before_the_first_seal_gives_the_same_keys_again() {
     rig.files.append("/log/a.log", b"more\n");
     rig.restart();
     rig.poll(usize::MAX);
-    let after: Vec<u64> =
-        rig.open_block.iter().filter(|r| r.body == b"started").map(|r| r.file).collect();
+    let after: Vec<u64> = rig.open_block.iter().filter(|r| r.body == b"started").map(|r| r.file).collect();
     assert_eq!(before, after);
     assert_ne!(before[0], before[1]);
 }
