@@ -100,13 +100,12 @@ impl Routing {
 
     /// Whether a changed rule may take effect now: nothing read under the old one can be read again.
     pub(super) fn settle(&mut self) -> bool {
-        if self.had.is_empty() && self.reached.is_empty() {
-            if let Some(next) = self.next.take() {
-                self.min = next;
-                return true;
-            }
+        if !self.had.is_empty() || !self.reached.is_empty() {
+            return false;
         }
-        false
+        let Some(next) = self.next.take() else { return false };
+        self.min = next;
+        true
     }
 
     /// A file is gone: so is what the urgent lane had of it.
