@@ -5,8 +5,9 @@
 use std::fs;
 use std::io;
 
+use super::DeviceComparison;
 use super::arrived::Arrived;
-use super::{DeviceComparison, TimeComparison};
+use crate::table::span;
 use crate::writer::{Journal, Written};
 
 /// Compares all files of a device.
@@ -35,7 +36,7 @@ pub(super) fn compare(
             [only] if only.is(text) => {}
             _ => lines(&written.name, text, parts, device),
         }
-        parts.iter().for_each(|part| times(written, part, &mut device.time));
+        parts.iter().for_each(|part| times(written, part, device));
     }
     Ok(())
 }
@@ -133,18 +134,27 @@ fn skip_cut(text: &[u8], from: usize, times: &mut [u8]) {
 }
 
 /// Checks when the records happened against when the lines were written.
-fn times(written: &Written, part: &Arrived, time: &mut TimeComparison) {
+fn times(written: &Written, part: &Arrived, device: &mut DeviceComparison) {
     for moment in &part.moments {
         let at = written.moments.partition_point(|(offset, _)| *offset <= moment.offset);
         let since = at.checked_sub(1).and_then(|at| written.moments.get(at));
         let (Some((_, since)), Some(bound)) = (since, moment.bound) else {
-            time.unbounded += u64::from(moment.bound.is_none());
+            device.time.unbounded += u64::from(moment.bound.is_none());
             continue;
         };
         let bound_ns = i64::try_from(bound).unwrap_or(i64::MAX);
+        let early = since.saturating_sub(moment.time.saturating_add(bound_ns));
+        let late = moment.time.saturating_sub(bound_ns).saturating_sub(moment.arrived);
+        let time = &mut device.time;
         time.checked += 1;
-        time.early += u64::from(moment.time.saturating_add(bound_ns) < *since);
-        time.late += u64::from(moment.time.saturating_sub(bound_ns) > moment.arrived);
+        time.early += u64::from(early > 0);
+        time.late += u64::from(late > 0);
         time.bound_ns_max = time.bound_ns_max.max(bound);
+        if early > 0 || late > 0 {
+            let (how, by) = if early > 0 { ("early", early) } else { ("late", late) };
+            let (by, bound) = (span(by.unsigned_abs()), span(bound));
+            let (path, offset) = (&part.path, moment.offset);
+            device.find(|| format!("{path}, offset {offset}: {by} too {how}, beyond its bound of {bound}"));
+        }
     }
 }

@@ -90,18 +90,18 @@ impl Corpus {
     }
 
     fn odd_line(&mut self, out: &mut Vec<u8>) {
-        match self.random.below(20) {
-            0..8 => {
+        match self.random.below(100) {
+            0..40 => {
                 self.plain_line(out);
                 out.extend_from_slice(b"\r\n");
             }
-            8..13 => {
+            40..65 => {
                 self.plain_line(out);
                 // Latin-1, and a UTF-8 sequence that ends too early.
                 out.extend_from_slice(b" K\xfchlwasser \xe2\x82\n");
             }
-            13..16 => out.push(b'\n'),
-            16..19 => {
+            65..80 => out.push(b'\n'),
+            80..98 => {
                 self.plain_line(out);
                 out.extend_from_slice(b"\0\0\0\x1b[31m\x07\n");
             }

@@ -36,8 +36,10 @@ impl Ending {
         let mut files = Vec::new();
         for unit in &world.units {
             let file = spools.join(format!("{}.json", unit.device.name()));
-            fs::write(&file, unit.device.inspect()?)?;
-            files.push(file);
+            if let Ok(text) = unit.device.inspect() {
+                fs::write(&file, text)?;
+                files.push(file);
+            }
         }
         let audit = world.shore.audit(&files)?;
         let journals: Vec<_> = world.units.iter().map(|unit| (unit.device.name(), &unit.journal)).collect();
