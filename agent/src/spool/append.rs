@@ -102,10 +102,8 @@ impl<D: Disk> Spool<D> {
     }
 
     pub(crate) fn noted<T>(&mut self, result: Result<T, SpoolError>) -> Result<T, SpoolError> {
-        self.report.is_full = matches!(
-            &result,
-            Err(SpoolError::Full { .. } | SpoolError::GapsFull | SpoolError::Disk(_))
-        );
+        self.report.is_full =
+            matches!(&result, Err(SpoolError::Full { .. } | SpoolError::GapsFull | SpoolError::Disk(_)));
         self.report.last_error = result.as_ref().err().map(ToString::to_string);
         result
     }
@@ -171,16 +169,11 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Writes a frame where there is room for it. Returns whether it is synced.
-    fn put(
-        &mut self,
-        now: Mono,
-        payload: &Payload<'_>,
-        tail: &[u8],
-        sync: bool,
-    ) -> Result<bool, SpoolError> {
+    fn put(&mut self, now: Mono, payload: &Payload<'_>, tail: &[u8], sync: bool) -> Result<bool, SpoolError> {
         self.carry_over()?;
         let frame = payload.frame(tail);
-        let room = self.log.segments.back().map_or(0, |segment| segment.bytes.saturating_sub(self.log.tip.used));
+        let room =
+            self.log.segments.back().map_or(0, |segment| segment.bytes.saturating_sub(self.log.tip.used));
         let begins_run = !frame.start.is_empty();
         if begins_run || !self.log.tip.is_open || frame.bytes() > room as usize {
             self.roll(payload, tail)?;

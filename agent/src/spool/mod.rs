@@ -211,5 +211,4 @@ impl<D: Disk> Spool<D> {
             }
         }
     }
-
 }

@@ -158,7 +158,12 @@ impl<D: Disk> Spool<D> {
         self.files.retire(file, segment.is_sound);
     }
 
-    fn open_segment(&mut self, opening: &Opening, frames: &[Frame<'_>], end: Place) -> Result<(), SpoolError> {
+    fn open_segment(
+        &mut self,
+        opening: &Opening,
+        frames: &[Frame<'_>],
+        end: Place,
+    ) -> Result<(), SpoolError> {
         self.cut_short();
         let checkpoint_bytes = self.checkpoint_bytes();
         let frames_bytes: usize = frames.iter().map(Frame::bytes).sum();
@@ -193,7 +198,13 @@ impl<D: Disk> Spool<D> {
             begins_run: opening.begins_run,
             salt: salt(self.run, index, self.config.lane),
             index,
-            previous: self.log.segments.iter().rev().find(|s| s.first != opening.first).map_or(0, |s| s.index),
+            previous: self
+                .log
+                .segments
+                .iter()
+                .rev()
+                .find(|s| s.first != opening.first)
+                .map_or(0, |s| s.index),
             oldest: self.log.segments.get(oldest).map_or(index, |segment| segment.index),
             hardware: self.hardware,
             first: opening.first,
@@ -239,14 +250,8 @@ impl<D: Disk> Spool<D> {
         }
         self.log.segments.push_back(segment);
         self.log.end = end;
-        self.log.tip = Tip {
-            is_open: true,
-            used,
-            synced: used,
-            synced_end: end,
-            durable: used,
-            durable_end: end,
-        };
+        self.log.tip =
+            Tip { is_open: true, used, synced: used, synced_end: end, durable: used, durable_end: end };
         if let Some(drop) = drop {
             self.apply(drop);
         }
@@ -270,12 +275,8 @@ impl<D: Disk> Spool<D> {
     /// The checkpoint's tail: the state before the frames that follow it.
     fn checkpoint(&self, drop: Option<&Drop>) -> Vec<u8> {
         let gaps = drop.map_or((&self.log.gaps, &self.state.dropped), |drop| (&drop.gaps, &drop.dropped));
-        let writer = TailWriter {
-            lane: self.config.lane,
-            base: self.log.base,
-            is_checkpoint: true,
-            gaps: Some(gaps),
-        };
+        let writer =
+            TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: true, gaps: Some(gaps) };
         let mut tail = Vec::new();
         writer.encode(self.state.synced_cursors(), &[], &mut tail);
         tail
@@ -366,15 +367,12 @@ impl<D: Disk> Spool<D> {
 
     fn choose_drop(&self, allocated: u64) -> Result<Drop, SpoolError> {
         let usual = u64::from(self.config.segment_bytes);
-        let mut drop = Drop {
-            segments: 0,
-            gaps: self.log.gaps.clone(),
-            dropped: self.state.dropped,
-            records: 0,
-        };
+        let mut drop =
+            Drop { segments: 0, gaps: self.log.gaps.clone(), dropped: self.state.dropped, records: 0 };
         let mut freed = 0;
         for (at, segment) in self.log.segments.iter().enumerate() {
-            let covered = drop.gaps.cover(&self.log.runs, &self.log.base, &self.log.end_of(at), Cause::Overflow);
+            let covered =
+                drop.gaps.cover(&self.log.runs, &self.log.base, &self.log.end_of(at), Cause::Overflow);
             drop.records += covered.map_err(|TableFull| SpoolError::GapsFull)?;
             drop.segments = at + 1;
             freed += u64::from(segment.bytes);
