@@ -33,7 +33,7 @@ impl fmt::Display for UsageError {
 }
 
 const SEE_HELP: &str = "driftlog-agent --help shows every command";
-const COMMANDS: [&str; 4] = ["run", "check", "status", "spool"];
+const COMMANDS: [&str; 3] = ["run", "check", "status"];
 
 fn error(what: impl Into<String>, hint: impl Into<String>) -> UsageError {
     UsageError { what: what.into(), hint: hint.into() }

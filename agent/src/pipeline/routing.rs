@@ -5,7 +5,7 @@
 //! under a rule that is recorded beside them. A changed rule takes effect only when everything
 //! that was read under the old one is sealed in both lanes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use driftlog_proto::block::Severity;
 
@@ -34,6 +34,8 @@ pub(super) struct Routing {
     had: BTreeMap<u64, u64>,
     /// For each file the end of the last line that was put into the urgent lane and is not sealed.
     reached: BTreeMap<u64, u64>,
+    /// Files that are gone and that the urgent lane still has a cursor of.
+    gone: BTreeSet<u64>,
 }
 
 impl Routing {
@@ -86,9 +88,15 @@ impl Routing {
         [self.min.unwrap_or(Severity::UNSPECIFIED).number()]
     }
 
-    /// The urgent lane's block is durable.
+    /// The cursors that the urgent lane may drop.
+    pub(super) fn gone(&self) -> Vec<u64> {
+        self.gone.iter().copied().collect()
+    }
+
+    /// The urgent lane's frame, with its cursors and without those that are gone, is durable.
     pub(super) fn handle_urgent_sealed(&mut self) {
         self.reached.clear();
+        self.gone.clear();
     }
 
     /// Bulk cursors are durable that lie at `position` in `file`; the rest as [`settle`](Self::settle).
@@ -100,17 +108,22 @@ impl Routing {
 
     /// Whether a changed rule may take effect now: nothing read under the old one can be read again.
     pub(super) fn settle(&mut self) -> bool {
-        if self.had.is_empty() && self.reached.is_empty() {
-            if let Some(next) = self.next.take() {
-                self.min = next;
-                return true;
-            }
+        if !self.had.is_empty() || !self.reached.is_empty() {
+            return false;
         }
-        false
+        let Some(next) = self.next.take() else { return false };
+        self.min = next;
+        true
     }
 
-    /// A file is gone: so is what the urgent lane had of it.
+    /// A file is gone and read, durably: what the urgent lane had of it is of no use any more.
     pub(super) fn forget(&mut self, file: u64) {
         self.had.remove(&file);
+        self.gone.insert(file);
+    }
+
+    /// Everything that can be read has been: what no source knows of will not be read again.
+    pub(super) fn keep(&mut self, is_known: impl Fn(u64) -> bool) {
+        self.had.retain(|file, _| is_known(*file));
     }
 }

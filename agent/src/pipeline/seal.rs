@@ -1,5 +1,6 @@
 //! Open blocks into the spool, urgent before bulk, cursors with their data.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use driftlog_proto::block::Codec;
@@ -32,6 +33,9 @@ impl fmt::Display for SealError {
         }
     }
 }
+
+/// Cursors of files that are gone, which an urgent lane without lines keeps at most.
+const GONE_MAX: usize = 256;
 
 /// Cursors as they go into a frame.
 type Cursors = Vec<(u64, Vec<u8>)>;
@@ -66,17 +70,20 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let mut cursors: Cursors =
             self.routing.urgent_cursors().map(|(key, end)| (key, end.to_vec())).collect();
         cursors.push((RULE_KEY, self.routing.rule().to_vec()));
+        let gone = self.routing.gone();
         let Some(lane) = self.lanes.get_mut(at) else { return true };
-        if lane.packer.is_empty() {
-            if lane.retry_at <= now.mono {
-                lane.succeeded();
-            }
+        if now.mono < lane.retry_at {
+            return lane.packer.is_empty();
+        }
+        if lane.packer.is_empty() && gone.len() < GONE_MAX {
+            lane.succeeded();
             return true;
         }
-        if now.mono < lane.retry_at {
-            return false;
-        }
-        let sealed = lane.seal(now, self.config.boot, &mut self.compress, &mut self.workspace, &cursors, &[]);
+        let sealed = if lane.packer.is_empty() {
+            lane.append_cursors(now, &cursors, &gone)
+        } else {
+            lane.seal(now, self.config.boot, &mut self.compress, &mut self.workspace, &cursors, &gone)
+        };
         if sealed {
             self.routing.handle_urgent_sealed();
         }
@@ -96,18 +103,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
                 lane.succeeded();
                 return;
             }
-            let borrowed: Vec<(u64, &[u8])> =
-                cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
-            match lane.spool.append_cursors(now.mono, &borrowed, &forgotten) {
-                Ok(()) => {
-                    lane.succeeded();
-                    true
-                }
-                Err(error) => {
-                    lane.failed(now.mono, &error);
-                    false
-                }
-            }
+            lane.append_cursors(now, &cursors, &forgotten)
         } else {
             lane.seal(now, self.config.boot, &mut self.compress, &mut self.workspace, &cursors, &forgotten)
         };
@@ -119,10 +115,15 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     /// The bulk lane's cursors are durable: so is everything that was read.
     fn cursors_durable(&mut self, now: Now, forgotten: &[u64]) {
         let routing = &mut self.routing;
+        let mut known = BTreeSet::new();
         for source in self.sources.status() {
             if let Some(file) = source.file {
                 routing.handle_bulk_sealed(file, source.offset);
+                known.insert(file);
             }
+        }
+        if !self.has_more {
+            routing.keep(|file| known.contains(&file));
         }
         forgotten.iter().for_each(|file| routing.forget(*file));
         self.sources.cursors_sealed();
@@ -181,6 +182,22 @@ fn told(lane: Lane, event: &SpoolEvent) -> String {
 }
 
 impl<D: Disk> LaneOut<D> {
+    /// Seals cursors that no block carries.
+    fn append_cursors(&mut self, now: Now, cursors: &[(u64, Vec<u8>)], forget: &[u64]) -> bool {
+        let borrowed: Vec<(u64, &[u8])> =
+            cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
+        match self.spool.append_cursors(now.mono, &borrowed, forget) {
+            Ok(()) => {
+                self.succeeded();
+                true
+            }
+            Err(error) => {
+                self.failed(now.mono, &error);
+                false
+            }
+        }
+    }
+
     /// Packs, seals and appends the open block; it stays open when that fails.
     fn seal(
         &mut self,

@@ -25,6 +25,8 @@ struct Retired {
 pub(crate) struct Files {
     /// May be written.
     pub(crate) free: Vec<FreeFile>,
+    /// About to become a segment.
+    pub(crate) taken: Option<FreeFile>,
     /// Not needed any longer.
     retired: Vec<Retired>,
     /// May be neither written nor, so far, removed.
@@ -33,17 +35,17 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new(free: Vec<FreeFile>, lost: Vec<FreeFile>) -> Self {
-        Self { free, retired: Vec::new(), lost }
+        Self { free, taken: None, retired: Vec::new(), lost }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         let retired = self.retired.iter().map(|retired| &retired.file);
-        self.free.iter().chain(retired).chain(&self.lost).map(|file| file.bytes).sum()
+        self.free.iter().chain(&self.taken).chain(retired).chain(&self.lost).map(|file| file.bytes).sum()
     }
 
     pub(crate) fn has_slot(&self, slot: Slot) -> bool {
         let retired = self.retired.iter().map(|retired| &retired.file);
-        self.free.iter().chain(retired).chain(&self.lost).any(|file| file.slot == slot)
+        self.free.iter().chain(&self.taken).chain(retired).chain(&self.lost).any(|file| file.slot == slot)
     }
 
     pub(crate) fn retire(&mut self, file: FreeFile, is_sound: bool) {

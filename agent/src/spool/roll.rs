@@ -170,13 +170,13 @@ impl<D: Disk> Spool<D> {
         let need = u64::from(FRAMES_AT) + (checkpoint_bytes + frames_bytes) as u64;
         let need = need.max(u64::from(self.config.segment_bytes)).next_multiple_of(PAGE_BYTES);
         let file = self.take_file(need)?;
-        let drop = match self.make_spare(file.bytes) {
-            Ok(drop) => drop,
-            Err(error) => {
-                self.files.free.push(file);
-                return Err(error);
-            }
-        };
+        self.files.taken = Some(file);
+        let drop = self.make_spare();
+        self.files.taken = None;
+        if drop.is_err() {
+            self.files.free.push(file);
+        }
+        let drop = drop?;
         let segment = self.write_segment(opening, frames, file, drop.as_ref())?;
         self.note_opened(segment, drop, end);
         Ok(())
@@ -342,13 +342,12 @@ impl<D: Disk> Spool<D> {
 
     /// Sees to it that a spare file will be there when the next segment is opened. Returns what
     /// must be dropped for it.
-    fn make_spare(&mut self, taken_bytes: u64) -> Result<Option<Drop>, SpoolError> {
+    fn make_spare(&mut self) -> Result<Option<Drop>, SpoolError> {
         let usual = u64::from(self.config.segment_bytes);
         if self.files.has_spare(usual) {
             return Ok(None);
         }
-        // The file that was just taken is in neither list.
-        let allocated = self.allocated() + taken_bytes;
+        let allocated = self.allocated();
         if allocated + usual <= self.config.usual_bytes_max() {
             match self.create(usual) {
                 Ok(file) => {

@@ -145,7 +145,8 @@ fn what(device: &mut Device, pending: Pending) -> Option<What> {
         Step::Block { .. } => {
             let (header, sealed) = pending.block?;
             let last = Mono(header.mono.0.saturating_add(header.span_ns));
-            let clock = device.clock.line(header.lane, header.boot, (header.mono, last), header.wall, header.clock);
+            let clock =
+                device.clock.line(header.lane, header.boot, (header.mono, last), header.wall, header.clock);
             What::Block { header, sealed, clock }
         }
     })
@@ -216,7 +217,8 @@ impl<L: Ledger> Region<L> {
 
     /// What is committed bounds the time of what comes later.
     fn delivered(&mut self, entry: &Entry) {
-        if let (What::Block { header, .. }, Some(device)) = (&entry.what, self.devices.get_mut(&entry.device)) {
+        if let (What::Block { header, .. }, Some(device)) = (&entry.what, self.devices.get_mut(&entry.device))
+        {
             let last = Mono(header.mono.0.saturating_add(header.span_ns));
             device.clock.handle_delivered(entry.lane, header.boot, last);
         }

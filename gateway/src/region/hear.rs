@@ -171,6 +171,9 @@ impl<L: Ledger> Region<L> {
         let room = share.saturating_sub(state.memory_bytes()).min(free);
         let end = header.end(sealed);
         let bytes = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
+        if state.device_next.is_none_or(|known| known.run != end.run || known.seq < end.seq) {
+            state.device_next = Some(end);
+        }
         match state.receiver.handle_item(&header, end, bytes, envelope.told.as_ref(), issued, room) {
             Verdict::Kept(slot) => {
                 if let ItemHeader::Block(block) = header {

@@ -148,7 +148,8 @@ impl<L> Region<L> {
 
     fn lag(&self, state: &LaneState) -> u64 {
         let next = state.device_next.map_or(0, |place| place.seq.0);
-        next.saturating_sub(self.durable(state))
+        let said = state.beat.map_or(0, |beat| beat.records);
+        next.saturating_sub(self.durable(state)).max(said)
     }
 
     /// The region's metrics in Prometheus' text format.

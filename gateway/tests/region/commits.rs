@@ -21,7 +21,11 @@ fn a_block_is_acknowledged_only_after_its_commit() {
     let ack = shore.ack(&mut device);
     assert_eq!(acknowledged(&ack), None, "nothing is durable yet");
     let received = ack.lanes[0].received[0];
-    assert_eq!((received.run, received.first, received.end), (device.run, Seq(0), Seq(5)), "but it has arrived");
+    assert_eq!(
+        (received.run, received.first, received.end),
+        (device.run, Seq(0), Seq(5)),
+        "but it has arrived"
+    );
 
     let batch = shore.batch().unwrap();
     assert!(shore.batch().is_none(), "one batch at a time");
@@ -145,5 +149,10 @@ fn one_device_s_backlog_does_not_fill_a_batch() {
     let block = light.block(1, 10);
     shore.hear(&light, &block);
     let batch = shore.batch().unwrap();
-    assert!(batch.entries.iter().any(|entry| entry.device == light.id && matches!(entry.what, What::Block { .. })));
+    assert!(
+        batch
+            .entries
+            .iter()
+            .any(|entry| entry.device == light.id && matches!(entry.what, What::Block { .. }))
+    );
 }

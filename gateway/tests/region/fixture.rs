@@ -34,7 +34,11 @@ impl Shore {
         };
         change(&mut config);
         let ledger = MemoryLedger::default();
-        let now = Now { mono: Mono(5_000_000_000), wall: Unix(1_700_000_000_000_000_000), state: ClockState::Synchronised };
+        let now = Now {
+            mono: Mono(5_000_000_000),
+            wall: Unix(1_700_000_000_000_000_000),
+            state: ClockState::Synchronised,
+        };
         let region = Region::open(config.clone(), ledger.clone(), now).unwrap();
         Self { region, ledger, now, config }
     }

@@ -71,7 +71,8 @@ fn a_block_that_claims_more_than_a_block_may_hold_is_refused_by_name() {
     shore.hear(&device, &bomb);
     assert_eq!(refused(&shore, Refused::Limit), 1);
     let said = shore.said();
-    let nack = said.iter().find_map(|(_, _, down)| if let Down::Nack(nack) = down { Some(nack) } else { None });
+    let nack =
+        said.iter().find_map(|(_, _, down)| if let Down::Nack(nack) = down { Some(nack) } else { None });
     assert_eq!(nack.unwrap().reason, NackReason::Limit);
 }
 
@@ -126,7 +127,9 @@ fn a_device_that_is_set_aside_or_speaks_another_version_is_told_so() {
         let hello = device.hello();
         shore.hear(&device, &hello);
         let said = shore.said();
-        assert!(matches!(&said[..], [(id, Channel::Down, Down::Refuse(why))] if *id == device.id && *why == refusal));
+        assert!(
+            matches!(&said[..], [(id, Channel::Down, Down::Refuse(why))] if *id == device.id && *why == refusal)
+        );
     }
     let device = Device::new("pump-1");
     let mut newer = device.hello();

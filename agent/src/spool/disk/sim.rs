@@ -186,6 +186,12 @@ impl SimDisk {
         self.failures.clear();
     }
 
+    /// The power comes back and nothing was lost: what failed was the program, not the flash.
+    pub fn revive(&mut self) {
+        self.powered = true;
+        self.cut_at = None;
+    }
+
     /// Flips one bit of a file, on the flash and in what is read.
     pub fn flip(&mut self, slot: Slot, at: usize, bit: u8) {
         if let Some(file) = self.files.get_mut(&slot) {

@@ -1,0 +1,5 @@
+//! The spool on a simulated flash.
+
+mod appending;
+mod crash;
+mod support;
