@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes of a file's head that identify it.
 pub(crate) const HEAD_BYTES_MAX: usize = 1024;
-/// Bytes before an offset that an anchor covers.
-pub(crate) const ANCHOR_BYTES_MAX: usize = 64;
+/// Bytes before an offset that an anchor covers: more than the usual line, since lines often end
+/// alike (an access log's with the browser's name).
+pub(crate) const ANCHOR_BYTES_MAX: usize = 256;
 /// Anchors that a cursor holds.
 pub(crate) const ANCHORS_MAX: usize = 8;
 
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_anchor_sees_only_the_bytes_just_before_it() {
-        let near = [7u8; 64];
+        let near = [7u8; ANCHOR_BYTES_MAX];
         let mut far = vec![1u8; 100];
         far.extend_from_slice(&near);
         assert_eq!(Anchor::at(1000, &near), Anchor::at(1000, &far));

@@ -11,7 +11,7 @@
 //! An open file is what its handle leads to: names come and go, the inode stays as long as it is
 //! open. A file that is not open is found again by inode and time of birth, where the file system
 //! keeps one, and *believed* only when its bytes agree: the fingerprint of its head (what was read
-//! of the first 1,024 bytes) and of the 64 bytes before the cursor. The same bytes are
+//! of the first 1,024 bytes) and of the 256 bytes before the cursor. The same bytes are
 //! read again whenever a file changed, and show one that was truncated and has grown again.
 //!
 //! Its `file` key is made from inode, birth and first line when the first line is given out, so a

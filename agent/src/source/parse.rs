@@ -11,8 +11,8 @@ use driftlog_proto::block::{Format, Severity};
 const FIELD_BYTES_MAX: usize = 512;
 /// Bytes of a line in which a word or letter is looked for.
 const WORD_BYTES_MAX: usize = 160;
-/// Words before which the severity must come, once text has begun.
-const TEXT_WORDS_MAX: usize = 2;
+/// Words, as of hosts and programs, that may come before the severity.
+const WORDS_BEFORE_MAX: u32 = 2;
 
 /// What a line shows: its severity, and whether it is a JSON object.
 #[must_use]
@@ -43,22 +43,36 @@ fn is_json(line: &[u8]) -> bool {
 
 /// The severity that a word names, in any case.
 fn word(word: &[u8]) -> Option<Severity> {
-    const WORDS: [(&[&[u8]], Severity); 6] = [
-        (&[b"trace", b"trc", b"verbose", b"finest", b"finer"], Severity::TRACE),
-        (&[b"debug", b"dbg", b"fine"], Severity::DEBUG),
-        (&[b"info", b"information", b"notice", b"inf", b"informational"], Severity::INFO),
-        (&[b"warn", b"warning", b"wrn"], Severity::WARN),
-        (&[b"error", b"err", b"severe", b"eror"], Severity::ERROR),
-        (
-            &[b"fatal", b"critical", b"crit", b"alert", b"emerg", b"emergency", b"panic", b"ftl"],
-            Severity::FATAL,
-        ),
-    ];
-    if !(3..=13).contains(&word.len()) {
-        return None;
+    // By first letter, so that most words are told apart by one comparison.
+    let (names, severity): (&[&[u8]], _) = match word.first()? | 0x20 {
+        b't' => (&[b"trace", b"trc"], Severity::TRACE),
+        b'v' => (&[b"verbose"], Severity::TRACE),
+        b'd' => (&[b"debug", b"dbg"], Severity::DEBUG),
+        b'i' => (&[b"info", b"information", b"inf", b"informational"], Severity::INFO),
+        b'n' => (&[b"notice"], Severity::INFO),
+        b'w' => (&[b"warn", b"warning", b"wrn"], Severity::WARN),
+        b'e' if word.get(1).is_some_and(|b| b | 0x20 == b'm') => (&[b"emerg", b"emergency"], Severity::FATAL),
+        b'e' => (&[b"error", b"err", b"eror"], Severity::ERROR),
+        b's' => (&[b"severe"], Severity::ERROR),
+        b'f' if word.get(1).is_some_and(|b| b | 0x20 == b'i') => return fine(word),
+        b'f' => (&[b"fatal", b"ftl"], Severity::FATAL),
+        b'c' => (&[b"critical", b"crit"], Severity::FATAL),
+        b'a' => (&[b"alert"], Severity::FATAL),
+        b'p' => (&[b"panic"], Severity::FATAL),
+        _ => return None,
+    };
+    names.iter().any(|name| name.eq_ignore_ascii_case(word)).then_some(severity)
+}
+
+/// The lower levels of java.util.logging.
+fn fine(word: &[u8]) -> Option<Severity> {
+    if word.eq_ignore_ascii_case(b"fine") {
+        Some(Severity::DEBUG)
+    } else if word.eq_ignore_ascii_case(b"finer") || word.eq_ignore_ascii_case(b"finest") {
+        Some(Severity::TRACE)
+    } else {
+        None
     }
-    let named = |names: &&[&[u8]]| names.iter().any(|name| name.eq_ignore_ascii_case(word));
-    WORDS.iter().find(|(names, _)| named(names)).map(|(_, severity)| *severity)
 }
 
 /// RFC 5424 section 6.2.1: severity is the priority modulo 8.
@@ -111,6 +125,10 @@ const KEYS: [&[u8]; 5] = [b"level", b"severity", b"lvl", b"loglevel", b"log.leve
 
 /// `level=warn`, `severity="ERROR"`, `lvl: info` is not one.
 fn field(line: &[u8]) -> Option<Severity> {
+    // The standard library's fast search tells most lines apart.
+    if !line.contains(&b'=') {
+        return None;
+    }
     let mut at = 0;
     while let Some(n) = line.get(at..)?.iter().position(|b| *b == b'=') {
         let (before, after) = (line.get(..at + n)?, line.get(at + n + 1..)?);
@@ -163,42 +181,99 @@ fn bunyan(text: &[u8]) -> Option<Severity> {
     })
 }
 
+const SEPARATOR: u8 = 1;
+const DIGIT: u8 = 2;
+const LETTER: u8 = 4;
+const QUOTE: u8 = 8;
+
+/// What each byte means between time and text.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0u8;
+    loop {
+        classes[byte as usize] = match byte {
+            b' ' | b'\t' | b'|' | b',' | b'[' | b']' | b'(' | b')' | b'<' | b'>' => SEPARATOR,
+            b'0'..=b'9' => DIGIT,
+            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+            b'"' | b'=' => QUOTE,
+            _ => 0,
+        };
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
+
 /// A word or letter between time and text.
 fn words(line: &[u8]) -> Option<Severity> {
-    let mut text = 0;
-    let mut numbers = 0;
-    let is_separator =
-        |b: &u8| matches!(b, b' ' | b'\t' | b'|' | b',' | b'[' | b']' | b'(' | b')' | b'<' | b'>');
-    for token in line.split(is_separator).filter(|token| !token.is_empty()) {
-        let is_quoted = token.contains(&b'"') || token.contains(&b'=');
-        let bare = token.strip_suffix(b":").unwrap_or(token);
-        if let Some(severity) = word(bare).filter(|_| is_loud(bare, token, text)) {
-            return Some(severity);
+    let mut before = Before::default();
+    let (mut start, mut seen) = (0, 0);
+    for (at, byte) in line.iter().enumerate() {
+        let class = CLASSES[usize::from(*byte)];
+        if class != SEPARATOR {
+            seen |= class;
+            continue;
         }
-        if let [letter] = bare
-            && numbers > 0
-            && text == 0
-            && let Some(severity) = letter_of(*letter)
-        {
-            return Some(severity);
+        if seen != 0 {
+            match before.take(line.get(start..at)?, seen) {
+                Token::Severity(severity) => return Some(severity),
+                Token::Text => return None,
+                Token::Time => seen = 0,
+            }
         }
-        if token.iter().any(u8::is_ascii_digit) {
-            numbers += 1;
-        } else if token.iter().any(u8::is_ascii_alphabetic) && !is_month_or_day(bare) {
-            // Names of hosts and programs are words too; a few may come before.
-            text += 1;
-        }
-        if is_quoted || text > TEXT_WORDS_MAX {
-            return None;
-        }
+        start = at + 1;
     }
-    None
+    match before.take(line.get(start..)?, seen) {
+        Token::Severity(severity) => Some(severity),
+        Token::Text | Token::Time => None,
+    }
 }
 
-/// A severity in small letters counts only in front of the text or before a colon, as otherwise
-/// it is a word like another.
-fn is_loud(bare: &[u8], token: &[u8], text: usize) -> bool {
-    bare.iter().all(u8::is_ascii_uppercase) || text == 0 || token.len() > bare.len()
+/// What a token makes of the search.
+enum Token {
+    Severity(Severity),
+    /// The text has begun: what follows says nothing.
+    Text,
+    Time,
+}
+
+/// How many tokens came before.
+#[derive(Default)]
+struct Before {
+    numbers: u32,
+    words: u32,
+}
+
+impl Before {
+    fn take(&mut self, token: &[u8], seen: u8) -> Token {
+        if seen & QUOTE != 0 {
+            return Token::Text;
+        }
+        if seen & DIGIT != 0 {
+            self.numbers += 1;
+            return Token::Time;
+        }
+        if seen & LETTER == 0 {
+            return Token::Time;
+        }
+        let bare = token.strip_suffix(b":").unwrap_or(token);
+        let letter = match bare {
+            [letter] if self.numbers > 0 && self.words == 0 => letter_of(*letter),
+            _ => None,
+        };
+        // A severity in small letters counts only in front of the text or before a colon, as
+        // otherwise it is a word like another.
+        let is_loud = |bare: &[u8]| {
+            self.words == 0 || token.len() > bare.len() || bare.iter().all(u8::is_ascii_uppercase)
+        };
+        if let Some(severity) = letter.or_else(|| word(bare).filter(|_| is_loud(bare))) {
+            return Token::Severity(severity);
+        }
+        // Names of hosts and programs are words too; a few may come before.
+        self.words += u32::from(!is_month_or_day(bare));
+        if self.words > WORDS_BEFORE_MAX { Token::Text } else { Token::Time }
+    }
 }
 
 fn is_month_or_day(word: &[u8]) -> bool {

@@ -158,18 +158,20 @@ impl<F: Files + Clone> Rig<F> {
     /// The sealed bytes of every file identity, in order of first appearance. Checks that each
     /// continues where it left off.
     pub(crate) fn contents(&self) -> Vec<(u64, Vec<u8>)> {
+        let mut next: BTreeMap<u64, u64> = BTreeMap::new();
         let mut contents: Vec<(u64, Vec<u8>)> = Vec::new();
         for record in &self.sealed {
-            let index = contents.iter().position(|(key, _)| *key == record.file).unwrap_or_else(|| {
+            let next = next.entry(record.file).or_insert_with(|| {
                 contents.push((record.file, Vec::new()));
-                contents.len() - 1
+                record.offset
             });
-            let content = &mut contents[index].1;
-            assert_eq!(record.offset, content.len() as u64, "{record:?} does not continue its file");
-            content.extend_from_slice(&record.body);
+            assert_eq!(record.offset, *next, "{record:?} does not continue its file");
+            let content = contents.iter_mut().find(|(key, _)| *key == record.file).unwrap();
+            content.1.extend_from_slice(&record.body);
             if record.ending == Ending::Newline {
-                content.push(b'\n');
+                content.1.push(b'\n');
             }
+            *next = record.offset + record.body.len() as u64 + u64::from(record.ending == Ending::Newline);
         }
         contents
     }

@@ -38,11 +38,21 @@ struct Writer {
     rest: Vec<u8>,
 }
 
+/// A line that was written: how often it came out, and how often it must and may.
+#[derive(Clone, Copy)]
+struct Written {
+    seen: u32,
+    min: u32,
+    max: u32,
+}
+
 struct Model {
     rig: Rig<SimFiles>,
     random: Random,
     writers: Vec<Writer>,
-    lines: BTreeMap<Vec<u8>, u32>,
+    lines: BTreeMap<Vec<u8>, Written>,
+    /// Whether power cuts take the ends of files.
+    power_fails: bool,
     /// Whether the patterns lead to rotated names too.
     sees_rotated: bool,
     births: bool,
@@ -56,6 +66,7 @@ impl Model {
         let mut random = Random(seed);
         let sees_rotated = random.one_in(2);
         let births = random.one_in(2);
+        let power_fails = random.one_in(3);
         let rig = rig(&[if sees_rotated { "/log/**" } else { "/log/*.log" }]);
         rig.files.keep_births(births);
         let writers = (0..FILES)
@@ -66,6 +77,7 @@ impl Model {
             random,
             writers,
             lines: BTreeMap::new(),
+            power_fails,
             sees_rotated,
             births,
             is_up: true,
@@ -83,7 +95,11 @@ impl Model {
             let number = self.lines.len();
             let mut line = format!("{file} {number} ").into_bytes();
             line.extend((0..padding).map(|n| b'a' + (n % 26) as u8));
-            self.lines.insert(line.clone(), 0);
+            if self.power_fails {
+                // Ends of lines that are all alike would make one place look like another.
+                line.extend(format!(" {number}").into_bytes());
+            }
+            self.lines.insert(line.clone(), Written { seen: 0, min: 1, max: 1 });
             line.push(b'\n');
             bytes.extend(line);
         }
@@ -179,6 +195,28 @@ impl Model {
         self.is_up = true;
     }
 
+    /// The power goes: of each file at its path the last lines are gone, and those that stay may
+    /// come again. What its writer had begun is begun again as another line.
+    fn power_cut(&mut self) {
+        self.rig.reboot();
+        for file in 0..FILES {
+            self.complete(file);
+            let path = &self.writers[file].path;
+            let Some(content) = self.rig.files.content(path) else { continue };
+            let ends: Vec<usize> = (0..content.len()).filter(|at| content[*at] == b'\n').collect();
+            let lost = self.random.below(6) as usize;
+            let keep = ends.len().checked_sub(lost + 1).map_or(0, |last| ends[last] + 1);
+            for (range, min) in [(0..keep, 1), (keep..content.len(), 0)] {
+                for line in content[range].split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+                    if let Some(written) = self.lines.get_mut(line) {
+                        (written.min, written.max) = (min.min(written.min), u32::MAX);
+                    }
+                }
+            }
+            self.rig.files.truncate(path, keep);
+        }
+    }
+
     fn step(&mut self) {
         let file = self.random.below(FILES as u64) as usize;
         let what = self.random.below(20);
@@ -193,6 +231,11 @@ impl Model {
             8 if self.random.one_in(3) => self.delete(file),
             9 if self.is_up => self.down(),
             9..=11 if !self.is_up => self.up(),
+            10 if self.power_fails && self.sees_rotated && self.random.one_in(2) => {
+                self.power_cut();
+                (0..FILES).filter(|n| n % 2 == 0).for_each(|file| self.write(file));
+                self.rig.start();
+            }
             10 if self.sees_rotated => self.rig.restart(),
             _ if !self.is_up => {}
             11 | 12 => self.rig.seal(),
@@ -216,14 +259,15 @@ impl Model {
         self.drain();
         for (_, content) in self.rig.contents() {
             for line in content.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+                let is_torn = self.power_fails && self.lines.keys().any(|l| l.starts_with(line));
                 match self.lines.get_mut(line) {
-                    Some(seen) => *seen += 1,
-                    None => panic!("never written: {}", String::from_utf8_lossy(line)),
+                    Some(written) => written.seen += 1,
+                    None => assert!(is_torn, "never written: {}", String::from_utf8_lossy(line)),
                 }
             }
         }
-        for (line, seen) in &self.lines {
-            if *seen == 1 {
+        for (line, Written { seen, min, max }) in &self.lines {
+            if (min..=max).contains(&seen) {
                 continue;
             }
             let start = &line[..line.len().min(12)];

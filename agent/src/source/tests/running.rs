@@ -357,3 +357,18 @@ fn files_take_turns() {
     let before: usize = rig.open_block[..at].iter().map(|r| r.body.len() + 1).sum();
     assert!(before <= turn::BUFFER_BYTES, "{before} bytes of another file came first");
 }
+
+#[test]
+fn a_directory_that_cannot_be_listed_for_a_while_does_not_make_its_files_leave() {
+    let mut rig = rig(&["/log/*.log"]);
+    rig.files.append("/log/a.log", b"one\n");
+    rig.drain();
+    rig.files.deny("/log", true);
+    rig.files.append("/log/a.log", b"two\n");
+    rig.drain();
+    assert!(rig.sources().status().all(|status| status.state == SourceState::Followed));
+    rig.files.deny("/log", false);
+    rig.drain();
+    rig.assert_contents(&[b"one\ntwo\n"]);
+    assert_eq!(rig.said(SourceNoticeKind::Unreadable), 1);
+}
