@@ -14,7 +14,14 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     /// Takes lines while every open block has room for any of them, sealing those that are full.
     pub(super) fn read(&mut self, now: Now) {
         for _ in 0..LINES_PER_POLL {
-            if !self.make_room(now) {
+            if self.is_paused() {
+                return;
+            }
+            if self.is_any_full() {
+                // Sealing takes as long as a sync: what is read after it would carry an instant
+                // before it was written. The next poll comes at once, with a new one.
+                self.seal_lanes(now, false);
+                self.has_more = true;
                 return;
             }
             if !self.read_line(now) {
@@ -30,11 +37,15 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         if self.is_paused() {
             return false;
         }
-        let is_full = |lane: &LaneOut<D>| !lane.packer.has_room() || lane.packer.body_bytes() >= SEAL_BYTES;
-        if self.lanes.iter().any(is_full) {
+        if self.is_any_full() {
             self.seal_lanes(now, false);
         }
         !self.is_paused() && self.lanes.iter().all(|lane| lane.packer.has_room())
+    }
+
+    fn is_any_full(&self) -> bool {
+        let is_full = |lane: &LaneOut<D>| !lane.packer.has_room() || lane.packer.body_bytes() >= SEAL_BYTES;
+        self.lanes.iter().any(is_full)
     }
 
     /// Takes one line; false when there is none now.
