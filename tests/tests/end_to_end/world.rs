@@ -117,7 +117,8 @@ impl World {
         for device in &mut devices {
             device.stop().unwrap_or_else(|error| panic!("{error}"));
             let file = self.folder.path().join(format!("{}.json", device.name()));
-            fs::write(&file, device.inspect().unwrap()).unwrap();
+            let Ok(text) = device.inspect() else { continue };
+            fs::write(&file, text).unwrap();
             spools.push(file);
         }
         self.shore.stop().unwrap_or_else(|error| panic!("{error}"));
