@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Some("agent") => driftlog_agent::cli::main(args),
         // The gateway skips the name of its program.
         Some("gateway") => driftlog_gateway::cli::main(std::iter::once(what).chain(args)),
+        Some("figures") => driftlog_tests::figures::main(args),
+        Some("floor") => driftlog_tests::figures::floor::main(args),
         Some("broker") => broker(args.next()),
         Some("demo") => driftlog_tests::demo::main(args),
         Some("--help" | "-h") => {
