@@ -293,6 +293,7 @@ fn a_line_that_is_given_back_is_polled_again() {
     let now = rig.now;
     let sources = rig.sources();
     sources.handle_tick(now);
+    assert!(sources.begin(now));
     assert_eq!(sources.poll_line(now).unwrap().body, b"one");
     assert_eq!(sources.poll_line(now).unwrap().body, b"two");
     sources.put_back();

@@ -298,6 +298,7 @@ fn the_severity_of_a_line_holds_for_its_parts_also_after_a_restart() {
     let now = rig.now;
     let sources = rig.sources();
     sources.handle_tick(now);
+    assert!(sources.begin(now));
     let part = sources.poll_line(now).unwrap();
     assert_eq!((part.part, part.severity), (Part::Middle, Severity::ERROR));
 }
