@@ -208,8 +208,7 @@ impl Machine {
     pub(crate) fn reboot(&mut self, now: i64) {
         self.pipeline = None;
         let id = BootId(self.random.bytes());
-        let at = now - self.random.below(2_000_000_000) as i64;
-        self.boots.push(Boot { id, at, ppm: self.config.ppm });
+        self.boots.push(Boot { id, at: now, ppm: self.config.ppm });
     }
 
     pub(crate) fn die(&mut self, cut: PowerCut) {

@@ -221,8 +221,14 @@ impl World {
         archived.assert_in_order();
         for machine in &self.machines {
             let outcome = archived.compare(machine);
-            assert_eq!((outcome.lost, outcome.repeated), (0, 0), "{}: {outcome:?}", machine.config.device);
-            assert_eq!(archived.declared(machine.config.device.as_str()), 0, "nothing was declared lost");
+            let device = machine.config.device.as_str();
+            let declared = archived.declared(device);
+            assert_eq!(
+                (outcome.lost, outcome.repeated, declared),
+                (0, 0, 0),
+                "{device}: {outcome:?}, {declared} declared lost; {:#?}",
+                archived.said(device)
+            );
         }
         archived
     }
