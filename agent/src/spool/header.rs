@@ -97,8 +97,7 @@ impl Header {
 
     fn parse(bytes: &[u8]) -> Option<Decoded> {
         let covered = bytes.get(..CHECKSUM_AT)?;
-        if covered.get(..MAGIC.len())? != MAGIC
-            || crc32c(covered).to_le_bytes() != array(bytes, CHECKSUM_AT)?
+        if covered.get(..MAGIC.len())? != MAGIC || crc32c(covered).to_le_bytes() != array(bytes, CHECKSUM_AT)?
         {
             return None;
         }

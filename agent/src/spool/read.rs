@@ -81,7 +81,9 @@ impl<D: Disk> Spool<D> {
     pub fn read(&mut self, item: &Stored, buf: &mut Vec<u8>) -> Result<(), Gone> {
         if item.kind == Kind::Gap {
             let hole = self.log.gaps.at(item.begin.run, item.begin.seq);
-            let hole = hole.filter(|hole| hole.standing == Standing::Durable && hole.from == item.begin && hole.to == item.end);
+            let hole = hole.filter(|hole| {
+                hole.standing == Standing::Durable && hole.from == item.begin && hole.to == item.end
+            });
             *buf = sealed_gap(hole.ok_or(Gone)?, self.config.lane);
             return Ok(());
         }

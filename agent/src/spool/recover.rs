@@ -96,7 +96,8 @@ struct Survey {
 
 pub(crate) fn recover<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Recovered, SpoolError> {
     let mut files = read_headers(disk, lane)?;
-    let index_next = files.headed.first().map_or(1, |file| file.header.index + 1) + files.unreadable.len() as u64;
+    let index_next =
+        files.headed.first().map_or(1, |file| file.header.index + 1) + files.unreadable.len() as u64;
     let mut report = Recovery { unreadable_files: files.unreadable.len(), ..Recovery::default() };
     let survey = find_last(disk, &mut files);
     let live = link(&mut files);

@@ -85,8 +85,8 @@ impl Segment {
 
     fn decode(&self, bytes: &[u8], offset: u32, limit: u32) -> Option<FrameHeader> {
         let frame = FrameHeader::decode(bytes, self.salt, self.index, offset)?;
-        let starts_where_it_may =
-            frame.start_bytes == 0 || (self.begins_run && frame.first == self.first.seq && frame.previous == self.first.chain);
+        let starts_where_it_may = frame.start_bytes == 0
+            || (self.begins_run && frame.first == self.first.seq && frame.previous == self.first.chain);
         (frame.next_offset() <= limit && starts_where_it_may).then_some(frame)
     }
 

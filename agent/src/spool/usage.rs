@@ -109,7 +109,8 @@ impl<D: Disk> Spool<D> {
         }
         let from = place;
         for _ in 0..OLDEST_ITEMS_MAX {
-            let Ok(Found::Item(item)) = self.log.find(&mut self.disk, &mut self.trail, &place, Care::Trust) else {
+            let Ok(Found::Item(item)) = self.log.find(&mut self.disk, &mut self.trail, &place, Care::Trust)
+            else {
                 return None;
             };
             if item.kind == Kind::Block {

@@ -108,11 +108,9 @@ fn a_block_of_another_place_run_or_lane_is_refused_and_changes_nothing() {
     let mut spool = open(SimDisk::new(1), config(), 7);
     append(&mut spool, 1, 10).unwrap();
     let tail = spool.tail();
-    for wrong in [
-        Place { run: RunId(9), ..tail },
-        Place { seq: Seq(5), ..tail },
-        Place { chain: Chain(5), ..tail },
-    ] {
+    for wrong in
+        [Place { run: RunId(9), ..tail }, Place { seq: Seq(5), ..tail }, Place { chain: Chain(5), ..tail }]
+    {
         let refused = spool.append(Mono(0), &block(wrong, 1, 10), &[], &[]);
         assert_eq!(refused, Err(SpoolError::Misplaced { expected: tail }));
     }

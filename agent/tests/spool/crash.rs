@@ -76,9 +76,8 @@ pub(crate) fn check_promises(disk: &SimDisk, config: SpoolConfig, promised: &Pro
     assert_eq!(walk(&mut again), seen, "recovering again gives the same");
     for place in &promised.published {
         let is_end = |p: &Published| p.item.end == *place;
-        let is_in_gap = |p: &Published| {
-            p.gap().is_some_and(|gap| gap.from.seq <= place.seq && place.seq <= gap.to.seq)
-        };
+        let is_in_gap =
+            |p: &Published| p.gap().is_some_and(|gap| gap.from.seq <= place.seq && place.seq <= gap.to.seq);
         let is_below = place.seq <= spool.base().seq;
         assert!(
             is_below || seen.iter().any(|p| is_end(p) || is_in_gap(p)),

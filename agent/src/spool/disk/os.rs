@@ -128,8 +128,7 @@ impl Disk for OsDisk {
         self.may_write("create", Some(slot))?;
         let wrong = |error: io::Error| failed("create", Some(slot), &error);
         let path = self.path(slot);
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(wrong)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(wrong)?;
         if let Err(error) = allocate(&file, bytes) {
             // The caller hears of the first failure; an empty file that stays is found at the next start.
             let _ = fs::remove_file(&path);
