@@ -197,13 +197,7 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Writes a frame behind the others.
-    fn add(
-        &mut self,
-        now: Mono,
-        payload: &Payload<'_>,
-        tail: &[u8],
-        sync: bool,
-    ) -> Result<bool, SpoolError> {
+    fn add(&mut self, now: Mono, payload: &Payload<'_>, tail: &[u8], sync: bool) -> Result<bool, SpoolError> {
         let frame = payload.frame(tail);
         self.write(&frame).map_err(SpoolError::Disk)?;
         let sync = sync || self.config.durability == Durability::Block;

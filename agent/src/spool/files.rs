@@ -79,7 +79,7 @@ impl Files {
     /// Takes a free file of at least this length.
     pub(crate) fn take(&mut self, bytes: u64) -> Option<FreeFile> {
         let at = self.free.iter().position(|file| file.bytes >= bytes)?;
-        Some(self.free.swap_remove(at))
+        Some(self.free.remove(at))
     }
 
     /// Takes a file of at least this length that no frame says is free.

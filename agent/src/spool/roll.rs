@@ -12,7 +12,7 @@ use driftlog_proto::ids::{Place, RunId, Seq};
 use driftlog_proto::item::Cause;
 
 use super::append::Payload;
-use super::disk::{Disk, DiskErrorKind};
+use super::disk::Disk;
 use super::frame::{Frame, FrameHeader};
 use super::gaps::TableFull;
 use super::header::{FRAMES_AT, Header, LINEAGE_MAX, salt};
@@ -43,6 +43,8 @@ struct Opening {
     first: Place,
     begins_run: bool,
     lineage: Vec<(RunId, Seq)>,
+    /// Its frames stand, perhaps, in the segment before too: without all of them it must not end that.
+    is_carried: bool,
 }
 
 /// A frame read back from a file whose sync failed.
@@ -83,7 +85,7 @@ impl<D: Disk> Spool<D> {
             lineage.insert(0, (self.run, payload.begin.seq));
             lineage.truncate(LINEAGE_MAX);
         }
-        let opening = Opening { first: self.log.end, begins_run, lineage };
+        let opening = Opening { first: self.log.end, begins_run, lineage, is_carried: false };
         self.open_segment(&opening, &[payload.frame(tail)], payload.end, need)?;
         if begins_run {
             self.log.runs.add(self.run, payload.begin.seq);
@@ -139,7 +141,8 @@ impl<D: Disk> Spool<D> {
             self.declare(&from, &to, Cause::Corruption)?;
         }
         let begins_run = carried.iter().any(|frame| frame.header.start_bytes > 0);
-        let opening = Opening { first: tip.synced_end, begins_run, lineage: self.lineage.clone() };
+        let lineage = self.lineage.clone();
+        let opening = Opening { first: tip.synced_end, begins_run, lineage, is_carried: true };
         let frames: Vec<_> = carried.iter().map(Carried::frame).collect();
         self.trail.clear();
         self.open_segment(&opening, &frames, self.log.end, Need::State)
@@ -149,12 +152,8 @@ impl<D: Disk> Spool<D> {
     /// stand in the checkpoint before it.
     fn tail_anew(&self, tail: Option<&[u8]>) -> Option<Vec<u8>> {
         let tail = Tail::decode(tail?)?;
-        let writer = TailWriter {
-            lane: self.config.lane,
-            base: self.log.base,
-            is_checkpoint: false,
-            gaps: None,
-        };
+        let writer =
+            TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: false, gaps: None };
         let mut anew = Vec::new();
         writer.encode(tail.cursors.iter().copied(), &tail.forget, &mut anew);
         Some(anew)
@@ -219,7 +218,12 @@ impl<D: Disk> Spool<D> {
         let index = self.index_next;
         self.index_next += 1;
         let oldest = drop.map_or(0, |drop| drop.segments);
+        let tail = self.checkpoint(drop);
+        let nothing = Payload::nothing(opening.first);
+        let checkpoint = Frame { is_checkpoint: true, ..nothing.frame(&tail) };
+        let carried: usize = if opening.is_carried { frames.iter().map(Frame::bytes).sum() } else { 0 };
         let header = Header {
+            whole: FRAMES_AT + (checkpoint.bytes() + carried) as u32,
             lane: self.config.lane,
             begins_run: opening.begins_run,
             salt: salt(self.run, index, self.config.lane),
@@ -238,9 +242,6 @@ impl<D: Disk> Spool<D> {
         };
         self.buf.clear();
         self.buf.extend_from_slice(&header.encode());
-        let tail = self.checkpoint(drop);
-        let nothing = Payload::nothing(opening.first);
-        let checkpoint = Frame { is_checkpoint: true, ..nothing.frame(&tail) };
         for frame in std::iter::once(&checkpoint).chain(frames) {
             let offset = self.buf.len() as u32;
             frame.encode(header.salt, index, offset, FRAMES_AT, &mut self.buf);
@@ -249,12 +250,9 @@ impl<D: Disk> Spool<D> {
         self.log.tip.is_open = false;
         let written = self.disk.write_at(file.slot, 0, &self.buf);
         if let Err(error) = written.and_then(|()| self.disk.sync(file.slot)) {
-            match error.kind {
-                DiskErrorKind::Full | DiskErrorKind::ReadOnly => self.files.free.push(file),
-                // It is removed once a segment of a higher index is durable. Were it removed now, a
-                // power cut could bring it back when its index has been given to another.
-                _ => self.files.retire(file, false),
-            }
+            // It is not removed before a segment of a higher index is durable: a power cut could bring
+            // it back when its index has been given to another. Other files are tried before it.
+            self.files.free.push(file);
             return Err(SpoolError::Disk(error));
         }
         Ok(Segment::new(file.slot, file.bytes, &header))
