@@ -204,19 +204,13 @@ impl<D: Disk> Spool<D> {
     /// What was found may be in the operating system's memory alone, as after a kill -9: nothing of
     /// it may be published, and no file that it frees be written, before it is synced. The run
     /// before may have seen a sync fail, after which the system takes those bytes for synced: so
-    /// they are written again as they are.
+    /// they are written again as they are. Where that fails, also for a read-only file system, they
+    /// wait.
     fn sync_recovered(&mut self) {
         let tip = self.log.tip;
         let Some(last) = self.log.segments.back() else { return };
         match again(&mut self.disk, last.slot, tip.synced, tip.used) {
             Ok(()) => self.note_synced(),
-            // On a file system that was mounted read-only everything is on the flash, and a sync says so;
-            // on one that became so by an error it fails.
-            Err(error)
-                if error.kind == disk::DiskErrorKind::ReadOnly && self.disk.sync(last.slot).is_ok() =>
-            {
-                self.note_synced();
-            }
             Err(error) => {
                 // What is acknowledged need not be published.
                 let base = self.log.base;

@@ -138,9 +138,11 @@ impl<D: Disk> Spool<D> {
         self.disk.create(slot, bytes).map_err(SpoolError::Disk)?;
         let file = FreeFile { slot, bytes };
         if let Err(error) = self.disk.sync_dir() {
-            self.files.discard(&mut self.disk, file);
+            self.is_directory_synced = false;
+            self.files.free.push(file);
             return Err(SpoolError::Disk(error));
         }
+        self.is_directory_synced = true;
         Ok(file)
     }
 

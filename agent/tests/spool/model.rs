@@ -286,12 +286,12 @@ fn run(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn random_work_with_faults_and_power_cuts_loses_nothing_undeclared() {
-    run(0..20000);
+    run(0..1500);
 }
 
 #[test]
 fn random_work_with_other_seeds_loses_nothing_undeclared() {
-    run(1_000_000..1_020_000);
+    run(1_000_000..1_001_500);
 }
 
 #[test]
