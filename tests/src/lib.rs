@@ -10,6 +10,7 @@ pub mod compare;
 pub mod corpus;
 pub mod demo;
 pub mod device;
+pub mod figures;
 pub mod ports;
 pub mod process;
 pub mod proxy;

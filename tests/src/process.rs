@@ -29,6 +29,7 @@ pub struct Programs {
     agent: Vec<OsString>,
     gateway: Vec<OsString>,
     floor: Vec<OsString>,
+    broker: Vec<OsString>,
 }
 
 impl Programs {
@@ -36,7 +37,7 @@ impl Programs {
     #[must_use]
     pub fn in_one(driftlog: &Path) -> Self {
         let role = |role: &str| vec![driftlog.as_os_str().to_owned(), role.into()];
-        Self { agent: role("agent"), gateway: role("gateway"), floor: role("floor") }
+        Self { agent: role("agent"), gateway: role("gateway"), floor: role("floor"), broker: role("broker") }
     }
 
     /// All of them are this very process's binary.
@@ -63,6 +64,12 @@ impl Programs {
     #[must_use]
     pub fn gateway(&self) -> Command {
         command(&self.gateway)
+    }
+
+    /// A command that is an MQTT broker which remembers nothing.
+    #[must_use]
+    pub fn broker(&self) -> Command {
+        command(&self.broker)
     }
 
     /// A command that is the floor of the figures.

@@ -36,11 +36,13 @@ pub struct GatewaySettings {
     pub compress: bool,
     /// How much the gateway says.
     pub log_level: &'static str,
+    /// Another broker than the embedded one.
+    pub broker: Option<SocketAddr>,
 }
 
 impl Default for GatewaySettings {
     fn default() -> Self {
-        Self { file_bytes_max: 4 << 20, compress: true, log_level: "info" }
+        Self { file_bytes_max: 4 << 20, compress: true, log_level: "info", broker: None }
     }
 }
 
@@ -67,7 +69,7 @@ impl Shore {
         let shore = Self {
             folder: fs::canonicalize(folder)?,
             programs: programs.clone(),
-            broker: address()?,
+            broker: settings.broker.map_or_else(address, Ok)?,
             web: address()?,
             gateway: None,
             starts: 0,
@@ -78,13 +80,17 @@ impl Shore {
     }
 
     fn config_text(&self, settings: &GatewaySettings) -> String {
-        let GatewaySettings { file_bytes_max, compress, log_level } = settings;
-        let (data, broker, web) = (self.data(), self.broker, self.web);
+        let GatewaySettings { file_bytes_max, compress, log_level, broker } = settings;
+        let (data, web) = (self.data(), self.web);
+        let broker = match broker {
+            Some(other) => format!(r#"url = "mqtt://{other}""#),
+            None => format!(r#"listen = "{}""#, self.broker),
+        };
         format!(
             r#"data_dir = "{}"
 
 [broker]
-listen = "{broker}"
+{broker}
 
 [archive]
 file_bytes_max = {file_bytes_max}

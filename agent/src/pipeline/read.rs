@@ -25,7 +25,8 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
                 return;
             }
             if !self.read_line(now) {
-                self.has_more = false;
+                // What is read from now on is given out in the next poll, with a later instant.
+                self.has_more = self.sources.begin(now.mono);
                 break;
             }
         }

@@ -119,7 +119,7 @@ impl<F: Files> Sources<F> {
         let Some(entry) = self.table.entry(slot) else { return Ok(None) };
         let Some(open) = &entry.open else { return Ok(None) };
         let len = self.files.stat_open(&open.handle)?.len;
-        let mut best: Option<(u64, Original)> = None;
+        let mut best: Option<((bool, u64), Original)> = None;
         for (other_slot, other) in self.table.iter().filter(|(other, _)| *other != slot) {
             let Some(evidence) = may_be_copy(&entry.cursor.path, entry.cursor.born, &other.cursor) else {
                 continue;
@@ -140,8 +140,10 @@ impl<F: Files> Sources<F> {
                     (is_enough && is_believed(fit, evidence), Some(fit))
                 }
             };
-            if is_copy && best.is_none_or(|(most, _)| offset > most) {
-                best = Some((offset, Original { slot: other_slot, fit, is_unread }));
+            // After a power cut a file may be known twice: as it was, and as it became.
+            let rank = (!matches!(fit, Some(Fit::UpTo(_))), offset);
+            if is_copy && best.is_none_or(|(most, _)| rank > most) {
+                best = Some((rank, Original { slot: other_slot, fit, is_unread }));
             }
         }
         Ok(best.map(|(_, original)| original))

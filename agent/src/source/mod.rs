@@ -40,8 +40,8 @@
 //! One buffer of 64 KiB for all files, one file descriptor and some 500 bytes for each, no
 //! allocation for a line. Idle: one `fstat` per file and poll, one directory walk per rescan.
 //!
-//! The call rule: `handle_*`, then [`Sources::poll_line`] until `None`, then sleep until
-//! [`Sources::poll_deadline`]. Between [`Sources::changed_cursors`] and
+//! The call rule: `handle_*`, then [`Sources::begin`], then [`Sources::poll_line`] until `None`, and
+//! again while something begins; then sleep until [`Sources::poll_deadline`]. Between [`Sources::changed_cursors`] and
 //! [`Sources::cursors_sealed`] no line is polled.
 
 mod config;
@@ -206,9 +206,18 @@ impl<F: Files> Sources<F> {
         }
     }
 
-    /// The next line or part of a line; the cursor of its file then lies behind it. Files take
-    /// turns of 64 KiB. `None`: nothing until [`Sources::poll_deadline`], a hint, or (where a
-    /// truncated file waits for its old lines to be durable) [`Sources::cursors_sealed`].
+    /// Reads the next piece of a file or of standard input, unless one is begun. `false`: there is
+    /// nothing until [`Sources::poll_deadline`], a hint, or (where a truncated file waits for its
+    /// old lines to be durable) [`Sources::cursors_sealed`].
+    ///
+    /// Every line of a piece was written before this returned: an instant that is taken afterwards
+    /// is not before the line.
+    pub fn begin(&mut self, now: Mono) -> bool {
+        self.turn.is_some() || self.begin_turn(now)
+    }
+
+    /// The next line or part of a line of the piece that was begun; the cursor of its file then
+    /// lies behind it. Files take turns of 64 KiB. `None`: the piece is at its end.
     pub fn poll_line(&mut self, now: Mono) -> Option<Line<'_>> {
         let given = self.next_given(now)?;
         Some(self.line(given))

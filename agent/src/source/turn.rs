@@ -98,12 +98,7 @@ impl<F: Files> Sources<F> {
             let given = match self.turn {
                 Some(Turn::File(turn)) => self.advance(turn),
                 Some(Turn::Stdin) => self.advance_stdin(now),
-                None => {
-                    if !self.begin_turn(now) {
-                        return None;
-                    }
-                    continue;
-                }
+                None => return None,
             };
             match given {
                 Some(given) => return Some(given),
@@ -245,7 +240,7 @@ impl<F: Files> Sources<F> {
     }
 
     /// Gives the turn to the first in the queue who may have it.
-    fn begin_turn(&mut self, now: Mono) -> bool {
+    pub(crate) fn begin_turn(&mut self, now: Mono) -> bool {
         let mut waiting = 0;
         while waiting < self.queue.len() {
             match self.queue.pop_front() {

@@ -6,6 +6,7 @@ use driftlog_proto::time::Mono;
 
 use super::disk::{Disk, DiskError, DiskErrorKind};
 use super::frame::Frame;
+use super::roll::Need;
 use super::tail::TailWriter;
 use super::usage::SpoolEvent;
 use super::{CURSOR_BYTES_MAX, CURSORS_MAX, Durability, Spool, SpoolError};
@@ -13,6 +14,9 @@ use super::{CURSOR_BYTES_MAX, CURSORS_MAX, Durability, Spool, SpoolError};
 /// With durability `interval` or `none`: bytes that may be unsynced before the spool syncs anyway. What
 /// a failed sync may have lost is read back and written again, so this bounds memory too.
 const UNSYNCED_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Milliseconds before a sync that failed is tried again.
+const RETRY_MS: u64 = 1000;
 
 /// What a frame is to carry beside the tail.
 pub(crate) struct Payload<'a> {
@@ -42,6 +46,15 @@ impl Payload<'_> {
             end: self.end.chain,
         }
     }
+}
+
+/// What a frame says beside its items.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    cursors: &'a [(u64, &'a [u8])],
+    forget: &'a [u64],
+    /// It is written for the gaps' sake, and synced.
+    gaps: bool,
 }
 
 impl<D: Disk> Spool<D> {
@@ -138,16 +151,12 @@ impl<D: Disk> Spool<D> {
         cursors: &[(u64, &[u8])],
         forget: &[u64],
     ) -> Result<(), SpoolError> {
-        let tail = self.encode_tail(self.log.gaps.must_be_stated(), cursors, forget);
-        let result = self.put(now, payload, &tail, false);
-        self.tail_buf = tail;
-        let is_synced = result?;
+        let is_synced = self.put(now, payload, Said { cursors, forget, gaps: false })?;
         self.state.set_cursors(cursors.iter().copied(), forget, !is_synced);
         Ok(())
     }
 
-    fn encode_tail(&mut self, with_gaps: bool, cursors: &[(u64, &[u8])], forget: &[u64]) -> Vec<u8> {
-        let mut tail = std::mem::take(&mut self.tail_buf);
+    fn encode_tail(&self, with_gaps: bool, said: Said<'_>, tail: &mut Vec<u8>) {
         tail.clear();
         let writer = TailWriter {
             lane: self.config.lane,
@@ -155,30 +164,41 @@ impl<D: Disk> Spool<D> {
             is_checkpoint: false,
             gaps: with_gaps.then_some((&self.log.gaps, &self.state.dropped)),
         };
-        writer.encode(cursors.iter().copied(), forget, &mut tail);
-        tail
+        writer.encode(said.cursors.iter().copied(), said.forget, tail);
     }
 
     /// Makes all gaps durable: a frame with the list of them, or a fresh segment, whose checkpoint
     /// has it.
     pub(crate) fn put_gaps(&mut self) -> Result<(), SpoolError> {
-        let tail = self.encode_tail(true, &[], &[]);
-        let result = self.put(Mono::default(), &Payload::nothing(self.log.end), &tail, true);
-        self.tail_buf = tail;
+        let said = Said { cursors: &[], forget: &[], gaps: true };
+        let result = self.put(Mono::default(), &Payload::nothing(self.log.end), said);
         self.noted(result.map(|_| ()))
     }
 
     /// Writes a frame where there is room for it. Returns whether it is synced.
-    fn put(&mut self, now: Mono, payload: &Payload<'_>, tail: &[u8], sync: bool) -> Result<bool, SpoolError> {
+    fn put(&mut self, now: Mono, payload: &Payload<'_>, said: Said<'_>) -> Result<bool, SpoolError> {
         self.carry_over()?;
-        let frame = payload.frame(tail);
+        let mut tail = std::mem::take(&mut self.tail_buf);
+        self.encode_tail(said.gaps || self.log.gaps.must_be_stated(), said, &mut tail);
+        let bytes = payload.frame(&tail).bytes();
         let room =
             self.log.segments.back().map_or(0, |segment| segment.bytes.saturating_sub(self.log.tip.used));
-        let begins_run = !frame.start.is_empty();
-        if begins_run || !self.log.tip.is_open || frame.bytes() > room as usize {
-            self.roll(payload, tail)?;
-            return Ok(true);
-        }
+        let is_fresh = !payload.start.is_empty() || !self.log.tip.is_open || bytes > room as usize;
+        let result = if is_fresh {
+            // The checkpoint has the gaps, and one more if something is dropped for this segment: a
+            // list in the frame behind it would take that back.
+            self.encode_tail(false, said, &mut tail);
+            self.roll(payload, &tail, if said.gaps { Need::State } else { Need::Items }).map(|()| true)
+        } else {
+            self.add(now, payload, &tail, said.gaps)
+        };
+        self.tail_buf = tail;
+        result
+    }
+
+    /// Writes a frame behind the others.
+    fn add(&mut self, now: Mono, payload: &Payload<'_>, tail: &[u8], sync: bool) -> Result<bool, SpoolError> {
+        let frame = payload.frame(tail);
         self.write(&frame).map_err(SpoolError::Disk)?;
         let sync = sync || self.config.durability == Durability::Block;
         if sync {
@@ -257,7 +277,7 @@ impl<D: Disk> Spool<D> {
         }
     }
 
-    /// Syncs what was written, when it is due: with durability `interval`.
+    /// Syncs what was written, when that is due.
     ///
     /// # Errors
     /// When the sync failed: the file is given up, and what was not synced is written again with
@@ -279,10 +299,11 @@ impl<D: Disk> Spool<D> {
         result
     }
 
-    /// When [`sync`](Self::sync) is due.
+    /// When [`sync`](Self::sync) is due: with durability `interval`, and when a sync failed.
     #[must_use]
     pub fn poll_deadline(&self) -> Mono {
         match (self.config.durability, self.unsynced_since) {
+            (_, Some(since)) if !self.log.tip.is_open => since.plus_ms(RETRY_MS),
             (Durability::Interval { ms }, Some(since)) => since.plus_ms(ms),
             _ => Mono::FOREVER,
         }

@@ -66,6 +66,10 @@ impl Files {
         }
     }
 
+    pub(crate) fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
     /// Whether a file of this length will be free once a durable frame says so.
     pub(crate) fn has_spare(&self, bytes: u64) -> bool {
         let retired = self.retired.iter().filter(|retired| retired.is_sound).map(|retired| &retired.file);
@@ -75,7 +79,13 @@ impl Files {
     /// Takes a free file of at least this length.
     pub(crate) fn take(&mut self, bytes: u64) -> Option<FreeFile> {
         let at = self.free.iter().position(|file| file.bytes >= bytes)?;
-        Some(self.free.swap_remove(at))
+        Some(self.free.remove(at))
+    }
+
+    /// Takes a file of at least this length that no frame says is free.
+    pub(crate) fn take_retired(&mut self, bytes: u64) -> Option<FreeFile> {
+        let at = self.retired.iter().position(|retired| retired.is_sound && retired.file.bytes >= bytes)?;
+        Some(self.retired.swap_remove(at).file)
     }
 
     /// Removes a file that a failed write or sync left behind.

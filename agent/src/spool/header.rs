@@ -15,7 +15,9 @@
 //! 72      1     how many runs follow: 0 to 24
 //! 73      7     zero
 //! 80      384   the run in force and the runs before it, newest first, as (run, N)
-//! 464     44    zero
+//! 464     4     offset up to which it must be whole to count: behind the checkpoint, or behind the
+//!               frames that were carried over from a file that failed
+//! 468     40    zero
 //! 508     4     CRC-32C of bytes 0 to 508
 //! ```
 //!
@@ -38,6 +40,7 @@ pub(crate) const LINEAGE_MAX: usize = 24;
 const MAGIC: &[u8; 8] = b"driftspl";
 const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 const LINEAGE_AT: usize = 80;
+const WHOLE_AT: usize = 464;
 
 /// What a segment says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub(crate) struct Header {
     pub(crate) previous: u64,
     pub(crate) oldest: u64,
     pub(crate) hardware: u64,
+    /// Up to here it must be whole, or it was torn while it was opened and counts for nothing.
+    pub(crate) whole: u32,
     pub(crate) first: Place,
     /// The run in force and those before it, newest first.
     pub(crate) lineage: Vec<(RunId, Seq)>,
@@ -84,6 +89,8 @@ impl Header {
             out.extend_from_slice(&run.0.to_le_bytes());
             out.extend_from_slice(&n.0.to_le_bytes());
         }
+        out.resize(WHOLE_AT, 0);
+        out.extend_from_slice(&self.whole.to_le_bytes());
         out.resize(CHECKSUM_AT, 0);
         out.extend_from_slice(&crc32c(&out).to_le_bytes());
         out.extend_from_within(..HEADER_BYTES);
@@ -122,6 +129,7 @@ impl Header {
             previous: number(24)?,
             oldest: number(32)?,
             hardware: number(40)?,
+            whole: u32::from_le_bytes(array(bytes, WHOLE_AT)?),
             first: take_place(bytes, 48)?,
             lineage,
         }))

@@ -33,6 +33,7 @@ mod frame;
 mod gaps;
 mod header;
 mod order;
+mod quota;
 mod read;
 mod recover;
 mod roll;
@@ -52,12 +53,16 @@ pub use read::Gone;
 pub use recover::Recovery;
 pub use usage::{SpoolEvent, SpoolUsage};
 
-use disk::Disk;
+use disk::{Disk, DiskError, Slot};
 use files::Files;
 use find::Trail;
 use frame::START_BYTES_MAX;
+use header::FRAMES_AT;
 use segment::Log;
 use state::State;
+
+/// Bytes written again at once when a spool is opened.
+const AGAIN_BYTES: usize = 64 * 1024;
 
 /// One lane's log on flash.
 #[derive(Debug)]
@@ -75,6 +80,8 @@ pub struct Spool<D> {
     /// This run's sealed start, until the first block takes it along.
     start: Option<Pending>,
     trail: Trail,
+    /// The files that are there will be there after a power cut.
+    is_directory_synced: bool,
     buf: Vec<u8>,
     tail_buf: Vec<u8>,
     /// When the oldest frame that is not synced was written.
@@ -96,7 +103,8 @@ struct Pending {
 impl<D: Disk> Spool<D> {
     /// Opens the spool for a new run. `hardware` is a fingerprint of the device.
     ///
-    /// Reads the headers of all files and the frames of the last one; writes nothing.
+    /// Reads the headers of all files and the frames of the last one. Writes nothing but, once
+    /// more as they are, the last frames, of which no other says that they were synced.
     ///
     /// # Errors
     /// [`SpoolError::Disk`] when the directory cannot be listed, [`SpoolError::Version`] and
@@ -119,6 +127,7 @@ impl<D: Disk> Spool<D> {
             index_next: recovered.index_next,
             start: None,
             trail: Trail::default(),
+            is_directory_synced: false,
             buf: Vec::new(),
             tail_buf: Vec::new(),
             unsynced_since: None,
@@ -193,22 +202,44 @@ impl<D: Disk> Spool<D> {
     }
 
     /// What was found may be in the operating system's memory alone, as after a kill -9: nothing of
-    /// it may be published, and no file that it frees be written, before it is synced.
+    /// it may be published, and no file that it frees be written, before it is synced. The run
+    /// before may have seen a sync fail, after which the system takes those bytes for synced: so
+    /// they are written again as they are. Where that fails, also for a read-only file system, they
+    /// wait.
     fn sync_recovered(&mut self) {
+        let tip = self.log.tip;
         let Some(last) = self.log.segments.back() else { return };
-        match self.disk.sync(last.slot) {
+        match again(&mut self.disk, last.slot, tip.synced, tip.used) {
             Ok(()) => self.note_synced(),
-            // A file system mounted read-only has nothing left to sync.
-            Err(error) if error.kind == disk::DiskErrorKind::ReadOnly => self.note_synced(),
             Err(error) => {
-                let tip = &mut self.log.tip;
-                tip.durable = tip.synced;
-                tip.durable_end = tip.synced_end;
+                // What is acknowledged need not be published.
+                let base = self.log.base;
+                let is_below = self.log.key(&tip.synced_end) < self.log.key(&base);
+                self.log.tip.durable = tip.synced;
+                self.log.tip.durable_end = if is_below { base } else { tip.synced_end };
+                self.unsynced_since = Some(Mono(0));
                 self.files.doubt();
                 self.log.gaps.doubt();
-                self.poison();
                 self.report.last_error = Some(error.to_string());
             }
         }
     }
+}
+
+/// Writes what stands between two offsets of a file once more, and syncs it.
+pub(crate) fn again<D: Disk>(disk: &mut D, slot: Slot, from: u32, to: u32) -> Result<(), DiskError> {
+    // What was never synced may be all of the file.
+    let mut at = if from <= FRAMES_AT { 0 } else { from };
+    let mut bytes = vec![0; AGAIN_BYTES];
+    while at < to {
+        let wanted = bytes.len().min((to - at) as usize);
+        let piece = bytes.get_mut(..wanted).unwrap_or_default();
+        let read = disk.read_at(slot, u64::from(at), piece)?;
+        if read == 0 {
+            break;
+        }
+        disk.write_at(slot, u64::from(at), piece.get(..read).unwrap_or_default())?;
+        at += read as u32;
+    }
+    disk.sync(slot)
 }

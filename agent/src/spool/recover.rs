@@ -3,9 +3,9 @@
 //! Nothing is written here, so recovering again gives the same. Read are the headers of all
 //! files and the frames of the last segment; another segment only where something is damaged.
 //!
-//! 1. The last segment is the one with the highest index whose checkpoint is whole. A header
-//!    without one was torn while it was opened and never held anything, unless a frame behind it
-//!    says that it had been synced.
+//! 1. The last segment is the one with the highest index whose checkpoint is whole, with the
+//!    frames that were carried over into it. Any other was torn while it was opened and counts for
+//!    nothing, unless a frame in it says that it had been synced.
 //! 2. The segments before it are found by their links. A link that leads to a lower index than
 //!    the next file has means that this file was given up; to a higher one, that a file is missing.
 //! 3. The highest offset below which any frame says that the last segment was synced divides
@@ -91,6 +91,8 @@ struct Files {
 struct Survey {
     /// Below here some frame says that it was synced.
     synced: u32,
+    /// All that was written when it was opened is there.
+    is_whole: bool,
     checkpoint: bool,
 }
 
@@ -153,7 +155,7 @@ fn read_headers<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Files, Spoo
 fn find_last<D: Disk>(disk: &mut D, files: &mut Files) -> Option<Survey> {
     while let Some(file) = files.headed.first() {
         let survey = survey(disk, &Segment::new(file.slot, file.bytes, &file.header));
-        if survey.checkpoint || survey.synced > FRAMES_AT {
+        if survey.is_whole || survey.synced > FRAMES_AT {
             return Some(survey);
         }
         let void = files.headed.remove(0);
@@ -163,16 +165,23 @@ fn find_last<D: Disk>(disk: &mut D, files: &mut Files) -> Option<Survey> {
 }
 
 fn survey<D: Disk>(disk: &mut D, segment: &Segment) -> Survey {
-    let mut survey = Survey { synced: FRAMES_AT, checkpoint: false };
+    let mut survey = Survey { synced: FRAMES_AT, is_whole: false, checkpoint: false };
     let mut offset = FRAMES_AT;
+    let mut whole = FRAMES_AT;
+    let mut buf = Vec::new();
     // A read that fails hides what it would have shown: that is damage like any other.
     while let Ok(Some(frame)) = segment.next_frame(disk, offset, segment.bytes, Patience::Skip) {
         if frame.offset == FRAMES_AT {
             survey.checkpoint = read_state(disk, segment, &frame).is_some();
         }
+        if frame.offset == whole && whole < segment.whole {
+            let read = segment.read_frame(disk, &frame, &mut buf);
+            whole = if matches!(read, Ok((true, true))) { frame.next_offset() } else { whole };
+        }
         survey.synced = survey.synced.max(frame.synced.min(frame.offset));
         offset = frame.next_offset();
     }
+    survey.is_whole = survey.checkpoint && whole >= segment.whole;
     survey
 }
 

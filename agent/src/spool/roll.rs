@@ -12,27 +12,30 @@ use driftlog_proto::ids::{Place, RunId, Seq};
 use driftlog_proto::item::Cause;
 
 use super::append::Payload;
-use super::disk::{Disk, DiskErrorKind, Slot};
+use super::disk::Disk;
 use super::frame::{Frame, FrameHeader};
-use super::gaps::{Gaps, TableFull};
+use super::gaps::TableFull;
 use super::header::{FRAMES_AT, Header, LINEAGE_MAX, salt};
+use super::quota::Drop;
 use super::recover::FreeFile;
 use super::segment::{Patience, Segment, Tip};
-use super::tail::{Dropped, TailWriter};
+use super::tail::{Tail, TailWriter};
 use super::usage::SpoolEvent;
-use super::{Overflow, Spool, SpoolError};
+use super::{Spool, SpoolError, again};
 
 /// File lengths are multiples of this.
-const PAGE_BYTES: u64 = 4096;
+pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Capacity of the frame buffer that is kept between appends.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
 
-/// What is dropped to make room, decided and not yet done.
-struct Drop {
-    segments: usize,
-    gaps: Gaps,
-    dropped: Dropped,
-    records: u64,
+/// What a fresh segment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// New items or cursors: there must be a spare besides.
+    Items,
+    /// Gaps that must become durable, or what a failed file held: it may take the spare, for without
+    /// it nothing would ever be freed again.
+    State,
 }
 
 /// How a fresh segment begins.
@@ -40,6 +43,8 @@ struct Opening {
     first: Place,
     begins_run: bool,
     lineage: Vec<(RunId, Seq)>,
+    /// Its frames stand, perhaps, in the segment before too: without all of them it must not end that.
+    is_carried: bool,
 }
 
 /// A frame read back from a file whose sync failed.
@@ -69,7 +74,7 @@ impl Carried {
 
 impl<D: Disk> Spool<D> {
     /// Opens a fresh segment with this frame in it, durable on return.
-    pub(crate) fn roll(&mut self, payload: &Payload<'_>, tail: &[u8]) -> Result<(), SpoolError> {
+    pub(crate) fn roll(&mut self, payload: &Payload<'_>, tail: &[u8], need: Need) -> Result<(), SpoolError> {
         if self.log.tip.synced < self.log.tip.used {
             self.sync_tip()?;
             self.note_synced();
@@ -80,8 +85,8 @@ impl<D: Disk> Spool<D> {
             lineage.insert(0, (self.run, payload.begin.seq));
             lineage.truncate(LINEAGE_MAX);
         }
-        let opening = Opening { first: self.log.end, begins_run, lineage };
-        self.open_segment(&opening, &[payload.frame(tail)], payload.end)?;
+        let opening = Opening { first: self.log.end, begins_run, lineage, is_carried: false };
+        self.open_segment(&opening, &[payload.frame(tail)], payload.end, need)?;
         if begins_run {
             self.log.runs.add(self.run, payload.begin.seq);
             self.lineage = opening.lineage;
@@ -89,14 +94,27 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
-    /// When the last file failed with frames in it that are not known to be on the flash: writes
-    /// them again into a fresh segment. What cannot be read back is declared.
+    /// When the last file has frames that are not known to be on the flash and is not written any
+    /// longer: sees to it that they are. Found so at the start, they are written once more where they
+    /// stand; in a file that failed, into a fresh segment.
     pub(crate) fn carry_over(&mut self) -> Result<(), SpoolError> {
         let tip = self.log.tip;
         if tip.is_open || tip.synced == tip.used {
             return Ok(());
         }
         let Some(segment) = self.log.segments.back().cloned() else { return Ok(()) };
+        if segment.is_sound && again(&mut self.disk, segment.slot, tip.synced, tip.used).is_ok() {
+            self.note_synced();
+            return Ok(());
+        }
+        self.poison();
+        self.write_elsewhere(&segment)
+    }
+
+    /// Copies the frames that a failed file may have lost into a fresh segment. What cannot be read
+    /// back is declared.
+    fn write_elsewhere(&mut self, segment: &Segment) -> Result<(), SpoolError> {
+        let tip = self.log.tip;
         let mut carried: Vec<Carried> = Vec::new();
         let mut missing = Vec::new();
         let (mut offset, mut end) = (tip.synced.max(FRAMES_AT), tip.synced_end);
@@ -107,6 +125,9 @@ impl<D: Disk> Spool<D> {
             if header.is_checkpoint || !matches!(whole, Ok((true, true))) {
                 continue;
             }
+            let Some(tail) = self.tail_anew(bytes.get(header.items_bytes() as usize..)) else { continue };
+            bytes.truncate(header.items_bytes() as usize);
+            bytes.extend_from_slice(&tail);
             if header.has_items() && segment.begin_of(&header) != end {
                 missing.push((end, segment.begin_of(&header)));
             }
@@ -120,10 +141,22 @@ impl<D: Disk> Spool<D> {
             self.declare(&from, &to, Cause::Corruption)?;
         }
         let begins_run = carried.iter().any(|frame| frame.header.start_bytes > 0);
-        let opening = Opening { first: tip.synced_end, begins_run, lineage: self.lineage.clone() };
+        let lineage = self.lineage.clone();
+        let opening = Opening { first: tip.synced_end, begins_run, lineage, is_carried: true };
         let frames: Vec<_> = carried.iter().map(Carried::frame).collect();
         self.trail.clear();
-        self.open_segment(&opening, &frames, self.log.end)
+        self.open_segment(&opening, &frames, self.log.end, Need::State)
+    }
+
+    /// The tail of a frame that is carried over: its cursors, under the base and the gaps of now, which
+    /// stand in the checkpoint before it.
+    fn tail_anew(&self, tail: Option<&[u8]>) -> Option<Vec<u8>> {
+        let tail = Tail::decode(tail?)?;
+        let writer =
+            TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: false, gaps: None };
+        let mut anew = Vec::new();
+        writer.encode(tail.cursors.iter().copied(), &tail.forget, &mut anew);
+        Some(anew)
     }
 
     /// Declares what lies between two places gone. Not durable before the next frame with gaps.
@@ -163,20 +196,12 @@ impl<D: Disk> Spool<D> {
         opening: &Opening,
         frames: &[Frame<'_>],
         end: Place,
+        need: Need,
     ) -> Result<(), SpoolError> {
         self.cut_short();
-        let checkpoint_bytes = self.checkpoint_bytes();
         let frames_bytes: usize = frames.iter().map(Frame::bytes).sum();
-        let need = u64::from(FRAMES_AT) + (checkpoint_bytes + frames_bytes) as u64;
-        let need = need.max(u64::from(self.config.segment_bytes)).next_multiple_of(PAGE_BYTES);
-        let file = self.take_file(need)?;
-        self.files.taken = Some(file);
-        let drop = self.make_spare();
-        self.files.taken = None;
-        if drop.is_err() {
-            self.files.free.push(file);
-        }
-        let drop = drop?;
+        let bytes = u64::from(FRAMES_AT) + (self.checkpoint_bytes() + frames_bytes) as u64;
+        let (file, drop) = self.reserve(bytes.next_multiple_of(PAGE_BYTES), need)?;
         let segment = self.write_segment(opening, frames, file, drop.as_ref())?;
         self.note_opened(segment, drop, end);
         Ok(())
@@ -193,7 +218,12 @@ impl<D: Disk> Spool<D> {
         let index = self.index_next;
         self.index_next += 1;
         let oldest = drop.map_or(0, |drop| drop.segments);
+        let tail = self.checkpoint(drop);
+        let nothing = Payload::nothing(opening.first);
+        let checkpoint = Frame { is_checkpoint: true, ..nothing.frame(&tail) };
+        let carried: usize = if opening.is_carried { frames.iter().map(Frame::bytes).sum() } else { 0 };
         let header = Header {
+            whole: FRAMES_AT + (checkpoint.bytes() + carried) as u32,
             lane: self.config.lane,
             begins_run: opening.begins_run,
             salt: salt(self.run, index, self.config.lane),
@@ -212,9 +242,6 @@ impl<D: Disk> Spool<D> {
         };
         self.buf.clear();
         self.buf.extend_from_slice(&header.encode());
-        let tail = self.checkpoint(drop);
-        let nothing = Payload::nothing(opening.first);
-        let checkpoint = Frame { is_checkpoint: true, ..nothing.frame(&tail) };
         for frame in std::iter::once(&checkpoint).chain(frames) {
             let offset = self.buf.len() as u32;
             frame.encode(header.salt, index, offset, FRAMES_AT, &mut self.buf);
@@ -223,10 +250,9 @@ impl<D: Disk> Spool<D> {
         self.log.tip.is_open = false;
         let written = self.disk.write_at(file.slot, 0, &self.buf);
         if let Err(error) = written.and_then(|()| self.disk.sync(file.slot)) {
-            match error.kind {
-                DiskErrorKind::Full | DiskErrorKind::ReadOnly => self.files.free.push(file),
-                _ => self.files.discard(&mut self.disk, file),
-            }
+            // It is not removed before a segment of a higher index is durable: a power cut could bring
+            // it back when its index has been given to another. Other files are tried before it.
+            self.files.free.push(file);
             return Err(SpoolError::Disk(error));
         }
         Ok(Segment::new(file.slot, file.bytes, &header))
@@ -262,7 +288,7 @@ impl<D: Disk> Spool<D> {
         self.note_synced();
     }
 
-    fn apply(&mut self, drop: Drop) {
+    pub(crate) fn apply(&mut self, drop: Drop) {
         self.log.gaps = drop.gaps;
         self.state.dropped = drop.dropped;
         self.trail.clear();
@@ -286,103 +312,5 @@ impl<D: Disk> Spool<D> {
         let tail = self.checkpoint(None);
         // One gap may come to it.
         Payload::nothing(self.log.end).frame(&tail).bytes() + 2048
-    }
-
-    /// Cuts a last segment that will not be written any longer to what it holds, so that many
-    /// restarts do not eat the spool's size.
-    fn cut_short(&mut self) {
-        let tip = self.log.tip;
-        let Some(segment) = self.log.segments.back_mut().filter(|_| !tip.is_open) else { return };
-        let bytes = u64::from(tip.used).next_multiple_of(PAGE_BYTES);
-        let waste = u64::from(segment.bytes).saturating_sub(bytes);
-        if waste > u64::from(self.config.segment_bytes) / 8 && self.disk.resize(segment.slot, bytes).is_ok() {
-            segment.bytes = bytes as u32;
-        }
-    }
-
-    /// Bytes of all files.
-    pub(crate) fn allocated(&self) -> u64 {
-        let log: u64 = self.log.segments.iter().map(|segment| u64::from(segment.bytes)).sum();
-        log + self.files.bytes()
-    }
-
-    /// A file of at least this length.
-    fn take_file(&mut self, bytes: u64) -> Result<FreeFile, SpoolError> {
-        if let Some(file) = self.files.take(bytes) {
-            return Ok(file);
-        }
-        let room = self.config.bytes_max.saturating_sub(self.allocated());
-        if bytes <= room {
-            match self.create(bytes) {
-                Err(SpoolError::Disk(error)) if error.kind == DiskErrorKind::Full => {}
-                other => return other,
-            }
-        }
-        if self.files.grow(&mut self.disk, bytes, room).map_err(SpoolError::Disk)? {
-            if let Some(file) = self.files.take(bytes) {
-                return Ok(file);
-            }
-        }
-        Err(SpoolError::Full { bytes_max: self.config.bytes_max })
-    }
-
-    fn create(&mut self, bytes: u64) -> Result<FreeFile, SpoolError> {
-        let is_taken = |slot: &Slot| {
-            self.files.has_slot(*slot) || self.log.segments.iter().any(|segment| segment.slot == *slot)
-        };
-        let slot = (0..).find(|slot| !is_taken(slot)).expect("there are fewer files than numbers");
-        self.disk.create(slot, bytes).map_err(SpoolError::Disk)?;
-        let file = FreeFile { slot, bytes };
-        if let Err(error) = self.disk.sync_dir() {
-            self.files.discard(&mut self.disk, file);
-            return Err(SpoolError::Disk(error));
-        }
-        Ok(file)
-    }
-
-    /// Sees to it that a spare file will be there when the next segment is opened. Returns what
-    /// must be dropped for it.
-    fn make_spare(&mut self) -> Result<Option<Drop>, SpoolError> {
-        let usual = u64::from(self.config.segment_bytes);
-        if self.files.has_spare(usual) {
-            return Ok(None);
-        }
-        let allocated = self.allocated();
-        if allocated + usual <= self.config.usual_bytes_max() {
-            match self.create(usual) {
-                Ok(file) => {
-                    self.files.free.push(file);
-                    return Ok(None);
-                }
-                Err(SpoolError::Disk(error)) if error.kind == DiskErrorKind::Full => {}
-                Err(error) => return Err(error),
-            }
-        }
-        match self.config.overflow {
-            Overflow::PauseSources => Err(SpoolError::Full { bytes_max: self.config.bytes_max }),
-            Overflow::DropOldest => self.choose_drop(allocated).map(Some),
-        }
-    }
-
-    fn choose_drop(&self, allocated: u64) -> Result<Drop, SpoolError> {
-        let usual = u64::from(self.config.segment_bytes);
-        let mut drop =
-            Drop { segments: 0, gaps: self.log.gaps.clone(), dropped: self.state.dropped, records: 0 };
-        let mut freed = 0;
-        for (at, segment) in self.log.segments.iter().enumerate() {
-            let covered =
-                drop.gaps.cover(&self.log.runs, &self.log.base, &self.log.end_of(at), Cause::Overflow);
-            drop.records += covered.map_err(|TableFull| SpoolError::GapsFull)?;
-            drop.segments = at + 1;
-            freed += u64::from(segment.bytes);
-            let is_spare = segment.is_sound && u64::from(segment.bytes) == usual;
-            if is_spare || allocated - freed + usual <= self.config.usual_bytes_max() {
-                if let Some(lost) = drop.dropped.get_mut(Cause::Overflow.index()) {
-                    *lost += drop.records;
-                }
-                return Ok(drop);
-            }
-        }
-        Err(SpoolError::Full { bytes_max: self.config.bytes_max })
     }
 }

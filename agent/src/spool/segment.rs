@@ -36,6 +36,8 @@ pub(crate) struct Segment {
     /// Its first item is that run's start.
     pub(crate) begins_run: bool,
     pub(crate) first: Place,
+    /// Up to here it must be whole to count at all.
+    pub(crate) whole: u32,
     /// No write or sync of it failed: its file may be used again.
     pub(crate) is_sound: bool,
 }
@@ -50,6 +52,7 @@ impl Segment {
             run: header.lineage.first().map_or(RunId::ORIGIN, |(run, _)| *run),
             begins_run: header.begins_run,
             first: header.first,
+            whole: header.whole,
             is_sound: true,
         }
     }

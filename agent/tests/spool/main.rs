@@ -2,4 +2,5 @@
 
 mod appending;
 mod crash;
+mod model;
 mod support;

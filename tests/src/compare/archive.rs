@@ -5,11 +5,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Calls `each` with every whole line of the archive. A last line without its newline, which a
-/// gateway may just be writing, is left out.
+/// gateway may just be writing, is left out. An archive that is not there has no lines.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub(super) fn read_lines(archive: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+pub fn read_lines(archive: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     for file in files(archive)? {
         let opened = File::open(&file)?;
         let reader: Box<dyn Read> = match file.extension() {
@@ -34,6 +34,9 @@ pub(super) fn read_lines(archive: &Path, mut each: impl FnMut(&[u8]) -> io::Resu
 /// was not finished: the plain one counts.
 fn files(archive: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found: Vec<(String, bool, PathBuf)> = Vec::new();
+    if !archive.exists() {
+        return Ok(Vec::new());
+    }
     for day in fs::read_dir(archive)? {
         let day = day?.path();
         if !day.is_dir() {

@@ -78,6 +78,11 @@ impl Arrived {
         self.bytes == text && self.ranges.0 == [(0, text.len() as u64)]
     }
 
+    /// How many of its bytes have arrived.
+    pub(super) fn length(&self) -> u64 {
+        self.ranges.0.iter().map(|(from, to)| to - from).sum()
+    }
+
     /// How many of its bytes stand in this text at the same place.
     pub(super) fn agreement(&self, text: &[u8]) -> u64 {
         let equal = |(from, to): &(u64, u64)| {

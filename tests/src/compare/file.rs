@@ -67,7 +67,7 @@ fn match_best(
         let scores = texts.iter().zip(&is_whole).map(|(text, whole)| (file.agreement(text), !whole));
         let best = scores.enumerate().max_by_key(|(_, score)| *score);
         match best {
-            Some((at, (agreement, _))) if agreement * 2 >= file.bytes.len() as u64 => {
+            Some((at, (agreement, _))) if agreement * 2 >= file.length() => {
                 if let Some(parts) = parts.get_mut(at) {
                     parts.push(file);
                 }

@@ -18,6 +18,7 @@ use std::io;
 use std::path::Path;
 
 use crate::writer::Journal;
+pub use archive::read_lines;
 use arrived::Arrived;
 use document::{Document, Piece};
 
@@ -134,7 +135,7 @@ impl Comparison {
 /// part of the comparison.
 pub fn compare(archive: &Path, journals: &[(&str, &Journal)]) -> io::Result<Comparison> {
     let mut gathered = Gathered::new(journals);
-    archive::read_lines(archive, |line| {
+    read_lines(archive, |line| {
         gathered.take(line);
         Ok(())
     })?;

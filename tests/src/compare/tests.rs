@@ -88,6 +88,16 @@ fn a_lost_line_is_found() {
 }
 
 #[test]
+fn a_file_of_which_little_has_arrived_is_still_known_for_what_it_is() {
+    let mut world = World::new();
+    let text: String = (0..1_000).map(|line| format!("line {line}\n")).collect();
+    let files = [world.written("a.log", text.as_bytes())];
+    world.record("bulk", 1, text.len() - 9, "line 999", "");
+    let found = world.compare(&files);
+    assert_eq!((found.lost, found.lines_out, found.changed), (999, 1, 0), "{found:?}");
+}
+
+#[test]
 fn a_file_that_is_not_there_at_all_is_lost_line_by_line() {
     let world = World::new();
     let found = world.compare(&[world.written("a.log", b"one\ntwo\n")]);

@@ -102,9 +102,13 @@ impl<F: Files + Clone> Rig<F> {
         let sources = self.sources.as_mut().unwrap();
         sources.handle_tick(now);
         let mut n = 0;
-        while n < lines
-            && let Some(line) = sources.poll_line(now)
-        {
+        while n < lines {
+            let Some(line) = sources.poll_line(now) else {
+                if sources.begin(now) {
+                    continue;
+                }
+                break;
+            };
             assert_eq!(
                 line.end_offset,
                 line.offset + line.body.len() as u64 + u64::from(line.ending == Ending::Newline)

@@ -155,6 +155,21 @@ fn a_truncation_shows_although_the_file_is_as_long_as_before() {
 }
 
 #[test]
+fn bytes_that_repeat_before_the_cursor_do_not_hide_a_truncation() {
+    let same = "x".repeat(300);
+    let mut rig = rig(&["/log/*.log"]);
+    rig.files.append("/log/a.log", format!("1 {same}\n2 {same}\n").as_bytes());
+    rig.poll(1);
+    rig.seal();
+    rig.files.truncate("/log/a.log", 0);
+    let new = format!("3 {same}\n4 {same}\n5 {same}\n");
+    rig.files.append("/log/a.log", new.as_bytes());
+    rig.restart();
+    rig.drain();
+    rig.assert_contents(&[format!("1 {same}\n").as_bytes(), new.as_bytes()]);
+}
+
+#[test]
 fn a_file_that_is_truncated_and_begins_with_the_same_line_has_another_key() {
     let mut rig = rig(&["/log/*.log"]);
     rig.files.append("/log/a.log", b"started\nfirst\n");
@@ -278,6 +293,7 @@ fn a_line_that_is_given_back_is_polled_again() {
     let now = rig.now;
     let sources = rig.sources();
     sources.handle_tick(now);
+    assert!(sources.begin(now));
     assert_eq!(sources.poll_line(now).unwrap().body, b"one");
     assert_eq!(sources.poll_line(now).unwrap().body, b"two");
     sources.put_back();

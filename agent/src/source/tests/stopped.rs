@@ -213,6 +213,27 @@ fn after_a_power_cut_a_shorter_file_is_read_on_at_the_last_boundary_that_agrees(
 }
 
 #[test]
+fn a_copy_of_a_file_that_a_power_cut_made_shorter_is_read_on_where_that_went_on() {
+    let mut rig = rig(&["/log/**"]);
+    for n in 0..20 {
+        rig.files.append("/log/a.log", &lines("old", n * 100..(n + 1) * 100));
+        rig.pass_ms(1_000);
+        rig.poll(usize::MAX);
+        rig.seal();
+    }
+    rig.reboot();
+    rig.files.truncate("/log/a.log", 10_000);
+    rig.start();
+    rig.files.append("/log/a.log", b"\nnew\n");
+    rig.drain();
+    let read = rig.sealed.len();
+    rig.files.copy("/log/a.log", "/log/a.log.1", usize::MAX);
+    rig.files.truncate("/log/a.log", 0);
+    rig.drain();
+    assert_eq!(rig.sealed.len(), read, "nothing is read again");
+}
+
+#[test]
 fn after_a_power_cut_a_file_whose_end_became_zeros_is_read_on_before_them() {
     let mut rig = rig(&["/log/*.log"]);
     for n in 0..20 {
@@ -277,6 +298,7 @@ fn the_severity_of_a_line_holds_for_its_parts_also_after_a_restart() {
     let now = rig.now;
     let sources = rig.sources();
     sources.handle_tick(now);
+    assert!(sources.begin(now));
     let part = sources.poll_line(now).unwrap();
     assert_eq!((part.part, part.severity), (Part::Middle, Severity::ERROR));
 }
