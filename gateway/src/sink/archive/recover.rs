@@ -164,10 +164,10 @@ fn agree(
         (None, Some(expected)) => Err(OpenError::ArchiveMissing { archive, expected }),
         (_, None) if has_files => Err(OpenError::LedgerMissing { archive }),
         (found, None) => {
+            // One that was found may be in the system's memory alone: a start before this one died
+            // before it synced it. The ledger names only what is durable.
             let id = found.unwrap_or(fresh);
-            if found.is_none() {
-                write_id(directory, id)?;
-            }
+            write_id(directory, id)?;
             ledger.commit(&[Write { key: ID_KEY.to_vec(), value: Some(id.0.to_vec()) }])?;
             Ok(id)
         }
