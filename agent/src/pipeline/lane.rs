@@ -8,8 +8,8 @@ use driftlog_proto::sender::Sender;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use super::RETRY_MS;
-use crate::spool::Spool;
 use crate::spool::disk::Disk;
+use crate::spool::{Durability, Spool};
 
 /// The instant at which a block was opened.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +63,21 @@ impl<D: Disk> LaneOut<D> {
     }
 
     pub(super) fn sync_now(&mut self, now: Mono) {
-        if let Err(error) = self.spool.sync(now) {
+        if let Err(error) = self.spool.sync_now(now) {
             self.failed(now, &error);
         }
+    }
+
+    /// Makes durable what the spool has taken, though the policy would let it wait; false when
+    /// that failed. With durability `none` nothing is ever more durable than it is.
+    pub(super) fn settle(&mut self, now: Mono) -> bool {
+        if self.spool.is_synced() || self.spool.config().durability == Durability::None {
+            return true;
+        }
+        if now >= self.retry_at {
+            self.sync_now(now);
+        }
+        self.spool.is_synced()
     }
 
     /// A write to the spool failed: nothing was changed; it is tried again after a while.
