@@ -100,15 +100,15 @@ impl<D: Disk> LaneOut<D> {
         self.retry_at = Mono(0);
     }
 
-    /// When the lane has something to do.
-    pub(super) fn deadline(&self, delay_ms: u64) -> Mono {
+    /// When the lane has something to do; `sealed_from`: it cannot be sealed before that.
+    pub(super) fn deadline(&self, delay_ms: u64, sealed_from: Mono) -> Mono {
         let seal = match &self.opened {
             _ if self.retry_at > Mono(0) => self.retry_at,
             Some(opened) if opened.is_pressing => Mono(0),
             Some(opened) => opened.mono.plus_ms(delay_ms),
             None => Mono::FOREVER,
         };
-        seal.min(self.spool.poll_deadline()).min(self.sender.poll_deadline())
+        seal.max(sealed_from).min(self.spool.poll_deadline()).min(self.sender.poll_deadline())
     }
 
     /// Whether the open block is to be sealed now.
