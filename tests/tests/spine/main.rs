@@ -8,5 +8,6 @@
     reason = "a test stops at what it did not expect"
 )]
 
+mod kills;
 mod mixed;
 mod world;

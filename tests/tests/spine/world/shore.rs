@@ -5,7 +5,7 @@ use driftlog_gateway::ledger::memory::MemoryLedger;
 use driftlog_gateway::region::{Region, RegionConfig, SinkRole};
 use driftlog_gateway::sink::archive::simulated::{Faults, SimDirectory};
 use driftlog_gateway::sink::archive::state::{ARCHIVE, ArchiveId};
-use driftlog_gateway::sink::archive::{Archive, ArchiveConfig};
+use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, OpenError};
 use driftlog_gateway::sink::commit::commit;
 use driftlog_gateway::sink::{Batch, CommitError};
 use driftlog_proto::ids::DeviceId;
@@ -74,8 +74,12 @@ impl Shore {
         let config = ArchiveConfig { file_bytes_max: 256 * 1024, compress: true, ..ArchiveConfig::default() };
         let directory = Box::new(self.directory.clone());
         let fresh = ArchiveId(self.random.bytes());
-        let archive = Archive::open(directory, config, &mut self.ledger, fresh);
-        self.archive = Some(archive.expect("the archive opens after whatever happened to it"));
+        let archive = match Archive::open(directory, config, &mut self.ledger, fresh) {
+            // A supervisor starts it again, as long as it takes.
+            Err(OpenError::Disk(_)) => return self.start_at = now + SECOND,
+            archive => archive.expect("archive and ledger belong together, whatever happened"),
+        };
+        self.archive = Some(archive);
         let region = Region::open(self.config.clone(), self.ledger.clone(), self.now(now));
         self.region = Some(region.expect("the ledger works"));
         self.is_connected = true;
@@ -164,7 +168,9 @@ impl Shore {
         self.commits += u64::from(outcome.is_ok());
         region.handle_committed(at, batch.number, &outcome);
         if self.random.one_in(8) {
-            archive.upkeep(&mut self.ledger, at.wall).expect("nothing fails that was not told to");
+            if let Err(CommitError::InDoubt(_)) = archive.upkeep(&mut self.ledger, at.wall) {
+                return self.die(now, false);
+            }
         }
         self.measure(now);
     }
