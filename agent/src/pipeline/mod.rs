@@ -194,8 +194,14 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         if self.has_more && !self.is_paused() {
             return Mono(0);
         }
-        let lanes = self.lanes.iter().map(|lane| lane.deadline(self.delay_ms())).min();
-        let cursors = self.cursors_moved.map_or(Mono::FOREVER, |at| at.plus_ms(CURSORS_MS));
+        // A bulk block waits while the urgent lane cannot be sealed, and its own time may be past.
+        let urgent = self.lanes.iter().filter(|lane| lane.lane == Lane::Urgent);
+        let bulk_from = urgent.map(|lane| lane.retry_at).max().unwrap_or(Mono(0));
+        let sealed_from = |lane: Lane| if lane == Lane::Bulk { bulk_from } else { Mono(0) };
+        let lanes =
+            self.lanes.iter().map(|lane| lane.deadline(self.delay_ms(), sealed_from(lane.lane))).min();
+        let cursors = self.cursors_moved.filter(|_| !self.is_paused());
+        let cursors = cursors.map_or(Mono::FOREVER, |at| at.plus_ms(CURSORS_MS));
         let sources = if self.is_paused() { Mono::FOREVER } else { self.sources.poll_deadline() };
         let beat = if self.session.is_answered() { self.beat_due } else { Mono::FOREVER };
         lanes.unwrap_or(Mono::FOREVER).min(cursors).min(sources).min(beat).min(self.session.poll_deadline())
