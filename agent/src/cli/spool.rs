@@ -1,13 +1,23 @@
 //! `spool inspect|verify|export`: what a spool holds, with or without its agent.
 
-use std::fmt::Write as _;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use driftlog_proto::ids::Lane;
+use serde::Serialize;
 
 use super::args::{Format, SpoolAction, SpoolCommand, SpoolFrom};
 use super::{DONE, FAILED, USAGE, fail, say};
 use crate::config::Config;
-use crate::spool::offline::{Inspection, LaneView, lanes};
+use crate::decompress::Zstd;
+use crate::pipeline::SPOOL_FOLDER;
+use crate::spool::disk::OsDisk;
+use crate::spool::offline::{ExportFormat, Exported, Offline, Progress};
+use crate::state_dir::DEVICE_ID_FILE;
+
+/// Long work says how far it is after this many records, on a terminal.
+const PROGRESS_RECORDS: u64 = 100_000;
 
 pub(super) fn run(command: &SpoolCommand) -> u8 {
     match &command.from {
@@ -38,44 +48,72 @@ fn in_directory(command: &SpoolCommand, directory: &Path) -> u8 {
             ),
         );
     }
-    let mut code = DONE;
-    for (lane, folder) in found {
-        code = code.max(match LaneView::open(lane, &folder) {
-            Ok(mut view) => act(command.action, &mut view),
-            Err(error) => fail(FAILED, format_args!("error: {}: {error}", folder.display())),
-        });
-    }
-    code
+    let each = found.iter().map(|(_, folder)| match Offline::open(folder) {
+        Ok(mut spool) => act(command.action, &mut spool, &device_id(folder)),
+        Err(error) => fail(FAILED, format_args!("error: {}: {error}", folder.display())),
+    });
+    each.max().unwrap_or(DONE)
 }
 
-fn act(action: SpoolAction, view: &mut LaneView) -> u8 {
+/// The lanes found in a directory: a state directory, its spool folder, or one lane's folder.
+fn lanes(directory: &Path) -> Vec<(Lane, PathBuf)> {
+    let below = |folder: PathBuf| {
+        let lanes = Lane::ALL.map(|lane| (lane, folder.join(lane.name())));
+        lanes.into_iter().filter(|(_, path)| path.is_dir()).collect::<Vec<_>>()
+    };
+    let own = directory.file_name().and_then(|name| name.to_str()).and_then(Lane::from_name);
+    let found = [directory.join(SPOOL_FOLDER), directory.to_owned()].map(below);
+    let found = found.into_iter().find(|lanes| !lanes.is_empty());
+    found.unwrap_or_else(|| own.map(|lane| (lane, directory.to_owned())).into_iter().collect())
+}
+
+/// Whose spool it is, as its state directory says.
+fn device_id(folder: &Path) -> String {
+    let mut folders = folder.ancestors().take(3);
+    let text = folders.find_map(|folder| std::fs::read_to_string(folder.join(DEVICE_ID_FILE)).ok());
+    text.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+fn act(action: SpoolAction, spool: &mut Offline<OsDisk>, device_id: &str) -> u8 {
+    let mut progress = Shown::default();
     match action {
-        SpoolAction::Inspect { json } => show(&view.inspect(false), json),
+        SpoolAction::Inspect { json } => show(&spool.inspect(device_id), json),
         SpoolAction::Verify { json } => {
-            let shown = view.inspect(true);
-            let code = show(&shown, json);
-            if shown.damage.is_empty() { code } else { FAILED }
+            let verified = spool.verify(&mut |at| progress.show(at));
+            let code = show(&verified, json);
+            if verified.is_sound() { code } else { FAILED }
         }
         SpoolAction::Export { format } => {
-            let mut out = BufWriter::new(io::stdout().lock());
-            let mut aside = io::stderr().lock();
-            let written = match format {
-                Format::Text => view.export_text(&mut out, &mut aside),
-                Format::Ndjson => view.export_ndjson(&mut out, &mut aside),
+            let format = match format {
+                Format::Text => ExportFormat::Text,
+                Format::Ndjson => ExportFormat::Ndjson,
             };
-            match written.and_then(|()| out.flush()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    fail(FAILED, format_args!("error: cannot write: {error}"))
-                }
-                _ => DONE,
+            let mut out = BufWriter::new(io::stdout().lock());
+            match spool.export(format, &mut Zstd::new(), &mut out, &mut |at| progress.show(at)) {
+                Ok(exported) => close(&exported),
+                Err(error) if error.is_broken_pipe() => DONE,
+                Err(error) => fail(FAILED, format_args!("error: {error}")),
             }
         }
     }
 }
 
-fn show(shown: &Inspection, json: bool) -> u8 {
+/// What could not be exported is said, beside the output.
+fn close(exported: &Exported) -> u8 {
+    let Exported { records, gone, damaged, not_unpacked } = exported;
+    let code = if damaged + not_unpacked > 0 { FAILED } else { DONE };
+    if gone + damaged + not_unpacked > 0 {
+        let _ = fail(
+            code,
+            format_args!("{records} records exported; {gone} declared lost, {damaged} damaged, {not_unpacked} not unpacked"),
+        );
+    }
+    code
+}
+
+fn show(shown: &(impl Serialize + Display), json: bool) -> u8 {
     if !json {
-        return say(&words(shown));
+        return say(&shown.to_string());
     }
     match serde_json::to_string(shown) {
         Ok(line) => say(&(line + "\n")),
@@ -83,40 +121,19 @@ fn show(shown: &Inspection, json: bool) -> u8 {
     }
 }
 
-fn words(shown: &Inspection) -> String {
-    let mut text = format!(
-        "lane {} of {}\n  acknowledged below  {} of run {}\n  sealed up to        {} of run {}\n  waiting             {} \
-         records in {} blocks, {} bytes, from {} starts\n  on flash            {} bytes in {} segments\n",
-        shown.lane,
-        shown.device_id,
-        shown.base.seq,
-        shown.base.run,
-        shown.next.seq,
-        shown.next.run,
-        shown.records,
-        shown.blocks,
-        shown.block_bytes,
-        shown.starts,
-        shown.file_bytes,
-        shown.segments
-    );
-    // Writing to a String does not fail.
-    for gap in &shown.gaps {
-        let _ = writeln!(
-            text,
-            "  lost                {} records from {} on ({})",
-            gap.records, gap.from.seq, gap.cause
-        );
+/// Progress of long work, on a terminal.
+#[derive(Debug, Default)]
+struct Shown {
+    next: u64,
+}
+
+impl Shown {
+    fn show(&mut self, at: Progress) {
+        if at.done < self.next.max(PROGRESS_RECORDS) || !io::stderr().is_terminal() {
+            return;
+        }
+        self.next = at.done + PROGRESS_RECORDS;
+        // Who cannot be told how far it is loses nothing.
+        let _ = write!(io::stderr(), "\r{} of {} records", at.done, at.total);
     }
-    if shown.cut_bytes > 0 {
-        let _ = writeln!(
-            text,
-            "  torn                {} bytes at the end; their lines are read again",
-            shown.cut_bytes
-        );
-    }
-    for damage in &shown.damage {
-        let _ = writeln!(text, "  DAMAGED             {damage}");
-    }
-    text
 }

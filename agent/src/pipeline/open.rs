@@ -11,7 +11,7 @@ use super::{Pipeline, PipelineConfig};
 use crate::config::{Config, SourceConfig, SpoolSettings};
 use crate::source::{FileSource, OsFiles, PatternError, Patterns, Sources, SourcesConfig};
 use crate::spool::disk::{DiskError, OsDisk};
-use crate::spool::offline::DEVICE_ID_FILE;
+use crate::state_dir::DEVICE_ID_FILE;
 use crate::spool::{Recovery, Spool, SpoolConfig, SpoolError};
 use crate::status::CoreStatus;
 use crate::{Core, Start};
