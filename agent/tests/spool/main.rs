@@ -2,5 +2,7 @@
 
 mod appending;
 mod crash;
+mod damage;
 mod model;
+mod room;
 mod support;
