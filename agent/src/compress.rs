@@ -3,7 +3,8 @@
 //! One context with small tables is made once and used for every block of every lane. A block's
 //! columns are first gathered into one buffer and then compressed in one call: zstd's own
 //! streaming would copy them as well, and would keep a window and an output buffer besides
-//! (measured for a 64 KiB block: 304 KiB of context here, half as much again when streaming).
+//! (measured on x86-64 for a 64 KiB block: 297 KiB of context and up to 124 KiB gathered here,
+//! 489 KiB of context when streaming).
 
 use driftlog_proto::block::Compress;
 use driftlog_proto::limits::RAW_BYTES_MAX;

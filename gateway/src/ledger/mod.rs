@@ -1,6 +1,8 @@
 //! The gateway's durable memory: for each lane its runs with their marks, clock models, notices.
 
+pub mod memory;
 pub mod record;
+pub mod sled;
 
 /// A durable map from keys to values, changed in atomic commits.
 ///

@@ -1,5 +1,7 @@
 //! From the lanes' steps to one commit of one sink, and what follows from it.
 
+use std::collections::BTreeSet;
+
 use driftlog_proto::ids::{DeviceId, Lane};
 use driftlog_proto::receiver::Step;
 use driftlog_proto::time::{Mono, Now};
@@ -12,9 +14,9 @@ use crate::ledger::{Ledger, Write};
 use crate::sink::{Batch, CommitError, Entry, What};
 
 /// Bytes of sealed blocks in one batch; the last block may pass it.
-pub const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub(super) const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Entries in one batch.
-pub const BATCH_ENTRIES_MAX: usize = 4096;
+pub(super) const BATCH_ENTRIES_MAX: usize = 4096;
 /// Bytes that one lane puts into a batch before the next has its turn.
 const TURN_BYTES: u64 = 512 * 1024;
 /// The shortest and the longest wait before a refused commit is tried again.
@@ -42,15 +44,6 @@ impl Outstanding {
     pub(super) fn devices(&self) -> impl Iterator<Item = &DeviceId> {
         self.lanes.iter().map(|lane| &lane.device)
     }
-}
-
-/// What the shell does after a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Go on.
-    Continue,
-    /// It is not known what the ledger has: open the region afresh.
-    Reopen,
 }
 
 /// The next batch: a refused one again when its time has come, else a new one.
@@ -89,7 +82,9 @@ fn gather<L: Ledger>(region: &mut Region<L>, sink: usize) -> Option<Batch> {
         }
     }
     for id in &waiting {
-        let is_empty = |device: &Device| device.lanes().all(|lane| lane.feeds.get(sink).is_none_or(|feed| feed.is_empty()));
+        let is_empty = |device: &Device| {
+            device.lanes().all(|lane| lane.feeds.get(sink).is_none_or(|feed| feed.is_empty()))
+        };
         if region.devices.get(id).is_none_or(is_empty) {
             region.waiting.get_mut(sink)?.remove(id);
         }
@@ -129,7 +124,15 @@ fn take(device: &mut Device, id: &DeviceId, lane: Lane, sink: usize, batch: &mut
         }
         let (end, received) = (pending.end, pending.received);
         let Some(what) = what(device, pending) else { continue };
-        batch.entries.push(Entry { device: id.clone(), lane, run: end.run, end, received, labels: labels.clone(), what });
+        batch.entries.push(Entry {
+            device: id.clone(),
+            lane,
+            run: end.run,
+            end,
+            received,
+            labels: labels.clone(),
+            what,
+        });
     }
     (entries > 0).then(|| LaneTaken { device: id.clone(), lane, taken, bytes })
 }
@@ -142,7 +145,8 @@ fn what(device: &mut Device, pending: Pending) -> Option<What> {
         Step::Block { .. } => {
             let (header, sealed) = pending.block?;
             let last = Mono(header.mono.0.saturating_add(header.span_ns));
-            let clock = device.clock.line(header.boot, header.mono, last, header.wall, header.clock);
+            let clock =
+                device.clock.line(header.lane, header.boot, (header.mono, last), header.wall, header.clock);
             What::Block { header, sealed, clock }
         }
     })
@@ -150,62 +154,50 @@ fn what(device: &mut Device, pending: Pending) -> Option<What> {
 
 fn writes<L: Ledger>(region: &Region<L>, sink: usize, lanes: &[LaneTaken]) -> Vec<Write> {
     let mut writes = Vec::with_capacity(lanes.len() * 2);
+    let mut written = BTreeSet::new();
     for taken in lanes {
         let Some(device) = region.devices.get(&taken.device) else { continue };
         for state in device.lanes().filter(|state| state.lane == taken.lane) {
             let record = state.record(&region.config.sinks, sink, &taken.taken);
-            writes.push(Write { key: LaneRecord::key(&taken.device, taken.lane), value: Some(record.encode()) });
+            writes.push(Write {
+                key: LaneRecord::key(&taken.device, taken.lane),
+                value: Some(record.encode()),
+            });
         }
-        let record = DeviceRecord { clock: device.clock.clone(), labels: (*device.labels).clone() };
-        let write = Write { key: DeviceRecord::key(&taken.device), value: Some(record.encode()) };
-        if !writes.contains(&write) {
-            writes.push(write);
+        if !written.insert(&taken.device) {
+            continue;
         }
+        let record = DeviceRecord { clock: device.clock.encode(), labels: (*device.labels).clone() };
+        writes.push(Write { key: DeviceRecord::key(&taken.device), value: Some(record.encode()) });
     }
     writes
 }
 
 impl<L: Ledger> Region<L> {
-    /// A batch is durable, or is not.
-    pub fn handle_committed(&mut self, now: Now, number: u64, result: Result<(), CommitError>) -> Next {
-        let is_current = self.outstanding.as_ref().is_some_and(|outstanding| outstanding.batch.number == number);
-        if !is_current {
-            return Next::Continue;
+    /// A batch is durable, or is not. What is in doubt is not for the core to decide: the shell
+    /// opens the region afresh.
+    pub fn handle_committed(&mut self, now: Now, number: u64, outcome: &Result<(), CommitError>) {
+        let Some(outstanding) = self.outstanding.take_if(|outstanding| outstanding.batch.number == number)
+        else {
+            return;
+        };
+        if outcome.is_ok() {
+            self.stored(now, &outstanding);
+            self.retries = 0;
+            return;
         }
-        match result {
-            Ok(()) => {
-                if let Some(outstanding) = self.outstanding.take() {
-                    self.stored(now, &outstanding);
-                }
-                self.has_failed = None;
-                self.retries = 0;
-                Next::Continue
-            }
-            Err(CommitError::Refused(reason)) => {
-                log::error!("the sink refused a batch, which is tried again: {reason}");
-                self.counters.commits_failed += 1;
-                let wait = (RETRY_MS.0 << self.retries.min(7)).min(RETRY_MS.1);
-                self.retries = self.retries.saturating_add(1);
-                self.retry_at = now.mono.plus_ms(wait);
-                self.has_failed = Some(reason);
-                if let Some(outstanding) = &mut self.outstanding {
-                    outstanding.is_refused = true;
-                }
-                Next::Continue
-            }
-            Err(CommitError::InDoubt(reason)) => {
-                log::error!("it is not known whether the ledger has a batch: {reason}");
-                self.counters.commits_failed += 1;
-                self.has_failed = Some(reason);
-                Next::Reopen
-            }
-        }
+        self.counters.commits_failed += 1;
+        let wait = (RETRY_MS.0 << self.retries.min(7)).min(RETRY_MS.1);
+        self.retries = self.retries.saturating_add(1);
+        self.retry_at = now.mono.plus_ms(wait);
+        self.outstanding = Some(Outstanding { is_refused: true, ..outstanding });
     }
 
     fn stored(&mut self, now: Now, outstanding: &Outstanding) {
         self.counters.commits += 1;
         for entry in &outstanding.batch.entries {
             self.count(entry);
+            self.delivered(entry);
         }
         for taken in &outstanding.lanes {
             let Some(device) = self.devices.get_mut(&taken.device) else { continue };
@@ -223,6 +215,15 @@ impl<L: Ledger> Region<L> {
         }
     }
 
+    /// What is committed bounds the time of what comes later.
+    fn delivered(&mut self, entry: &Entry) {
+        if let (What::Block { header, .. }, Some(device)) = (&entry.what, self.devices.get_mut(&entry.device))
+        {
+            let last = Mono(header.mono.0.saturating_add(header.span_ns));
+            device.clock.handle_delivered(entry.lane, header.boot, last);
+        }
+    }
+
     fn count(&mut self, entry: &Entry) {
         let counters = &mut self.counters;
         match &entry.what {
@@ -237,7 +238,8 @@ impl<L: Ledger> Region<L> {
                 Counters::add(&mut counters.lost, cause.index(), lost);
                 let device = self.devices.get_mut(&entry.device);
                 if let Some(state) = device.and_then(|device| device.lane(entry.lane)) {
-                    Counters::add(&mut state.lost, cause.index(), lost);
+                    state.gaps += 1;
+                    state.lost = state.lost.saturating_add(lost);
                 }
             }
             What::Notice(notice) => {

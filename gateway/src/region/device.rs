@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftlog_proto::clock::DeviceClock;
 use driftlog_proto::ids::{AckNumber, BootId, DeviceId, Lane, SessionId};
-use driftlog_proto::message::{Beat, Labels};
+use driftlog_proto::message::Labels;
 use driftlog_proto::time::{Mono, Unix};
 use serde::{Deserialize, Serialize};
 
@@ -21,17 +21,17 @@ const RECORD_VERSION: u8 = 1;
 
 /// What the ledger keeps about a device beside its lanes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct DeviceRecord {
-    /// When its boots were.
-    pub clock: DeviceClock,
+pub(super) struct DeviceRecord {
+    /// Its clock model, as [`DeviceClock::encode`] writes it; empty: nothing is known.
+    pub(super) clock: Vec<u8>,
     /// What the operator calls it.
-    pub labels: Labels,
+    pub(super) labels: Labels,
 }
 
 impl DeviceRecord {
     /// The device's key in the ledger.
     #[must_use]
-    pub fn key(device: &DeviceId) -> Vec<u8> {
+    pub(super) fn key(device: &DeviceId) -> Vec<u8> {
         format!("device/{device}").into_bytes()
     }
 
@@ -72,8 +72,6 @@ pub(super) struct Device {
     pub(super) heard_wall: Unix,
     pub(super) refused_at: Option<Mono>,
     pub(super) answer_at: Option<Mono>,
-    pub(super) beat: Option<Beat>,
-    pub(super) wall_offset_ns: Option<i64>,
 }
 
 impl Device {
@@ -121,6 +119,11 @@ impl<L: Ledger> Region<L> {
             Some(bytes) => DeviceRecord::decode(&bytes).ok_or_else(|| unreadable(&key))?,
             None => DeviceRecord::default(),
         };
+        let clock = if record.clock.is_empty() {
+            DeviceClock::new()
+        } else {
+            DeviceClock::decode(&record.clock).ok_or_else(|| unreadable(&key))?
+        };
         let mut lanes = [None, None];
         for lane in Lane::ALL {
             let key = LaneRecord::key(id, lane);
@@ -132,7 +135,7 @@ impl<L: Ledger> Region<L> {
             }
         }
         Ok(Device {
-            clock: record.clock,
+            clock,
             labels: Arc::new(record.labels),
             agent: String::new(),
             session: None,
@@ -142,8 +145,6 @@ impl<L: Ledger> Region<L> {
             heard_wall: Unix(0),
             refused_at: None,
             answer_at: None,
-            beat: None,
-            wall_offset_ns: None,
         })
     }
 
@@ -158,12 +159,17 @@ impl<L: Ledger> Region<L> {
             return;
         }
         self.swept = now;
-        let busy: Vec<&DeviceId> = self.outstanding.iter().flat_map(super::batch::Outstanding::devices).collect();
+        let busy: Vec<&DeviceId> =
+            self.outstanding.iter().flat_map(super::batch::Outstanding::devices).collect();
         self.devices.retain(|id, device| {
             let is_silent = now.ms_since(device.heard) > IDLE_MS && device.answer_at.is_none();
             !is_silent || !device.lanes().all(LaneState::is_idle) || busy.contains(&id)
         });
-        let active = self.devices.values().filter(|device| device.is_connected(now)).map(|device| device.lanes().count());
+        let active = self
+            .devices
+            .values()
+            .filter(|device| device.is_connected(now))
+            .map(|device| device.lanes().count());
         self.lanes_active = active.sum::<usize>() as u64;
     }
 }

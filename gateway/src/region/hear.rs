@@ -5,7 +5,9 @@ use std::sync::Arc;
 use driftlog_proto::error::Malformed;
 use driftlog_proto::ids::{DeviceId, Lane};
 use driftlog_proto::item::{self, ItemHeader};
-use driftlog_proto::message::{self, Beat, Down, Hello, Item, Nack, NackReason, PROTOCOL_VERSION, Reading, Refusal, Up};
+use driftlog_proto::message::{
+    self, Beat, Down, Hello, Item, Nack, NackReason, PROTOCOL_VERSION, Reading, Refusal, Up,
+};
 use driftlog_proto::receiver::{Dropped, Output, Step, Verdict};
 use driftlog_proto::time::{Mono, Now, Unix};
 
@@ -28,7 +30,9 @@ impl<L: Ledger> Region<L> {
         self.counters.message_bytes += payload.len() as u64;
         let Some(id) = device_of(topic) else {
             self.counters.refuse(Refused::Topic);
-            log::warn!("a message on the topic {topic:?}, which is not that of a device's shard, was dropped");
+            log::warn!(
+                "a message on the topic {topic:?}, which is not that of a device's shard, was dropped"
+            );
             return;
         };
         if let Err(reason) = self.hear(now, &id, payload) {
@@ -40,7 +44,8 @@ impl<L: Ledger> Region<L> {
     fn hear(&mut self, now: Now, id: &DeviceId, payload: &[u8]) -> Result<(), Refused> {
         let decoded = message::decode::<Up>(payload);
         if let Some(refusal) = self.refusal(id, &decoded) {
-            let reason = if matches!(refusal, Refusal::Protocol { .. }) { Refused::Version } else { Refused::Device };
+            let reason =
+                if matches!(refusal, Refusal::Protocol { .. }) { Refused::Version } else { Refused::Device };
             self.refuse(now.mono, id, refusal);
             return Err(reason);
         }
@@ -70,16 +75,14 @@ impl<L: Ledger> Region<L> {
 
     /// Why this message cannot be served at all.
     fn refusal(&self, id: &DeviceId, decoded: &Result<(Up, &[u8]), Malformed>) -> Option<Refusal> {
-        let names = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, id.as_str()));
-        if names(&self.config.quarantine) {
-            return Some(Refusal::Quarantined);
-        }
-        if !names(&self.config.allow) {
-            return Some(Refusal::DeviceNotAllowed);
+        if let Some(refusal) = self.config.devices.refusal(id) {
+            return Some(refusal);
         }
         let speaks_ours = match decoded {
             Err(Malformed::Version(_)) => false,
-            Ok((Up::Hello(hello), _)) => (hello.protocol_min..=hello.protocol_max).contains(&PROTOCOL_VERSION),
+            Ok((Up::Hello(hello), _)) => {
+                (hello.protocol_min..=hello.protocol_max).contains(&PROTOCOL_VERSION)
+            }
             _ => true,
         };
         (!speaks_ours).then_some(Refusal::Protocol { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION })
@@ -98,16 +101,20 @@ impl<L: Ledger> Region<L> {
 
     fn hear_hello(&mut self, now: Now, id: &DeviceId, hello: &Hello) {
         let issued = self.issued();
-        let (roles, fresh) = (hello.hardware_changed, Lane::ALL.map(|lane| self.lane_state(lane, LaneRecord::default())));
+        let (roles, fresh) =
+            (hello.hardware_changed, Lane::ALL.map(|lane| self.lane_state(lane, LaneRecord::default())));
         let Some(device) = self.devices.get_mut(id) else { return };
-        device.session =
-            Some(SessionState { id: hello.session, boot: hello.boot, mono: hello.reading.mono, received: now.wall });
+        device.session = Some(SessionState {
+            id: hello.session,
+            boot: hello.boot,
+            mono: hello.reading.mono,
+            received: now.wall,
+        });
         hello.agent.as_str().clone_into(&mut device.agent);
         if *device.labels != hello.labels {
             device.labels = Arc::new(hello.labels.clone());
         }
         device.clock.handle_message(hello.boot, &hello.reading, now.wall);
-        device.wall_offset_ns = Some(hello.reading.wall.0.saturating_sub(now.wall.0));
         for (slot, fresh) in device.lanes.iter_mut().zip(fresh) {
             let Some(lane) = hello.lanes.iter().find(|lane| lane.lane == fresh.lane) else { continue };
             let state = slot.get_or_insert(fresh);
@@ -123,12 +130,17 @@ impl<L: Ledger> Region<L> {
         self.swept = Mono(0);
     }
 
-    fn hear_reading(&mut self, now: Now, id: &DeviceId, session: driftlog_proto::ids::SessionId, reading: &Reading) {
+    fn hear_reading(
+        &mut self,
+        now: Now,
+        id: &DeviceId,
+        session: driftlog_proto::ids::SessionId,
+        reading: &Reading,
+    ) {
         let Some(device) = self.devices.get_mut(id) else { return };
         let Some(known) = device.session.as_mut().filter(|known| known.id == session) else { return };
         if reading.mono >= known.mono {
             (known.mono, known.received) = (reading.mono, now.wall);
-            device.wall_offset_ns = Some(reading.wall.0.saturating_sub(now.wall.0));
         }
         device.clock.handle_message(known.boot, reading, now.wall);
     }
@@ -141,7 +153,6 @@ impl<L: Ledger> Region<L> {
                 state.beat = Some(*lane);
             }
         }
-        device.beat = Some(beat.clone());
     }
 
     fn hear_item(&mut self, now: Now, id: &DeviceId, envelope: &Item, sealed: &[u8]) -> Result<(), Refused> {
@@ -160,10 +171,15 @@ impl<L: Ledger> Region<L> {
         let room = share.saturating_sub(state.memory_bytes()).min(free);
         let end = header.end(sealed);
         let bytes = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
+        if state.device_next.is_none_or(|known| known.run != end.run || known.seq < end.seq) {
+            state.device_next = Some(end);
+        }
         match state.receiver.handle_item(&header, end, bytes, envelope.told.as_ref(), issued, room) {
             Verdict::Kept(slot) => {
                 if let ItemHeader::Block(block) = header {
-                    state.kept.insert(slot, Kept { received: now.wall, header: block, sealed: Arc::from(sealed) });
+                    state
+                        .kept
+                        .insert(slot, Kept { received: now.wall, header: block, sealed: Arc::from(sealed) });
                 }
             }
             Verdict::Duplicate => self.counters.duplicates += 1,
@@ -201,7 +217,12 @@ impl<L: Ledger> Region<L> {
                 Output::Deliver { end, step } => {
                     let kept = if let Step::Block { slot } = step { state.kept.remove(&slot) } else { None };
                     let received = kept.as_ref().map_or(received, |kept| kept.received);
-                    state.push(&Pending { end, step, received, block: kept.map(|kept| (kept.header, kept.sealed)) });
+                    state.push(&Pending {
+                        end,
+                        step,
+                        received,
+                        block: kept.map(|kept| (kept.header, kept.sealed)),
+                    });
                     has_pending = true;
                 }
             }
@@ -221,9 +242,4 @@ fn device_of(topic: &str) -> Option<DeviceId> {
     let (shard, device) = rest.split_once('/')?;
     let id = DeviceId::new(device).ok()?;
     (shard == format!("{:02x}", id.shard())).then_some(id)
-}
-
-/// Whether a pattern (exact, or with a `*` at the end) names a device.
-fn matches(pattern: &str, id: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == id, |prefix| id.starts_with(prefix))
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use driftlog_proto::ids::{AckNumber, Lane, Place, Seq};
-use driftlog_proto::item::{BlockHeader, Cause};
+use driftlog_proto::item::BlockHeader;
 use driftlog_proto::message::BeatLane;
-use driftlog_proto::receiver::{Receiver, Run, Sinks, Step};
+use driftlog_proto::receiver::{Notice, Receiver, Run, Sinks, Step, notice_bit};
 use driftlog_proto::time::Unix;
 
 use super::SinkRole;
@@ -53,12 +53,20 @@ pub(super) struct LaneState {
     pub(super) beat: Option<BeatLane>,
     /// The place after the newest item on the device's flash, as it said last.
     pub(super) device_next: Option<Place>,
-    /// Records declared lost in this generation, by cause.
-    pub(super) lost: [u64; Cause::ALL.len()],
+    /// Gaps declared in this generation.
+    pub(super) gaps: u64,
+    /// Records declared lost in this generation.
+    pub(super) lost: u64,
 }
 
 impl LaneState {
-    pub(super) fn new(lane: Lane, sinks: Sinks, names: &[SinkRole], barrier: AckNumber, record: LaneRecord) -> Self {
+    pub(super) fn new(
+        lane: Lane,
+        sinks: Sinks,
+        names: &[SinkRole],
+        barrier: AckNumber,
+        record: LaneRecord,
+    ) -> Self {
         let runs = record.runs.iter().map(|run| restored(run, names)).collect();
         Self {
             lane,
@@ -69,7 +77,8 @@ impl LaneState {
             accounted: 0,
             beat: None,
             device_next: None,
-            lost: [0; Cause::ALL.len()],
+            gaps: 0,
+            lost: 0,
         }
     }
 
@@ -94,6 +103,13 @@ impl LaneState {
         }
     }
 
+    /// The notices that some sink has about the remembered runs.
+    pub(super) fn notices(&self) -> impl Iterator<Item = Notice> + use<> {
+        let runs = self.receiver.runs().iter();
+        let bits = runs.fold(0, |bits, run| run.notices_durable.iter().fold(bits, |all, bits| all | bits));
+        Notice::ALL.into_iter().filter(move |notice| bits & notice_bit(*notice) != 0)
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.kept.is_empty() && self.feeds.iter().all(VecDeque::is_empty)
     }
@@ -113,9 +129,9 @@ impl LaneState {
             }
             let pending = feed.pop_front()?;
             let bytes = pending.bytes();
-            let mark = taken
-                .place(pending.end)
-                .or_else(|| runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink)));
+            let mark = taken.place(pending.end).or_else(|| {
+                runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink))
+            });
             if let Some(pending) = beyond(mark, pending) {
                 return Some(pending);
             }
@@ -134,7 +150,7 @@ impl LaneState {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken {
     pub(super) places: Vec<Place>,
-    pub(super) notices: Vec<(Place, driftlog_proto::receiver::Notice)>,
+    pub(super) notices: Vec<(Place, Notice)>,
 }
 
 impl Taken {
@@ -173,7 +189,9 @@ fn restored(record: &RunRecord, names: &[SinkRole]) -> Run {
     run.last_echo = record.last_echo;
     for (at, sink) in names.iter().enumerate() {
         let mark = record.marks.iter().find(|mark| mark.sink == sink.name);
-        if let (Some(mark), Some(place), Some(bits)) = (mark, run.marks.get_mut(at), run.notices_durable.get_mut(at)) {
+        if let (Some(mark), Some(place), Some(bits)) =
+            (mark, run.marks.get_mut(at), run.notices_durable.get_mut(at))
+        {
             *place = Some(mark.place);
             *bits = mark.notices;
         }
@@ -189,13 +207,14 @@ fn recorded(run: &Run, names: &[SinkRole], sink: usize, taken: &Taken) -> Option
             place = taken.place(run.next).or(place);
             for (of, notice) in &taken.notices {
                 if of.run == run.run {
-                    notices |= driftlog_proto::receiver::notice_bit(*notice);
+                    notices |= notice_bit(*notice);
                 }
             }
         }
         place.map(|place| Mark { sink: name.to_owned(), place, notices })
     };
-    let marks: Vec<Mark> = names.iter().enumerate().filter_map(|(at, role)| mark_of(at, &role.name)).collect();
+    let marks: Vec<Mark> =
+        names.iter().enumerate().filter_map(|(at, role)| mark_of(at, &role.name)).collect();
     (!marks.is_empty()).then(|| RunRecord {
         run: run.run,
         parent: run.parent,

@@ -24,18 +24,22 @@ mod speak;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 use driftlog_proto::ids::{AckNumber, DeviceId};
 use driftlog_proto::message::Down;
 use driftlog_proto::receiver::Sinks;
 use driftlog_proto::time::{Mono, Now};
 
+use crate::broker::Channel;
+use crate::config::DevicesConfig;
 use crate::ledger::{Ledger, LedgerError, Write};
-use crate::sink::Batch;
+use crate::pipeline::Core;
+use crate::sink::{Batch, CommitError};
+use crate::status::RegionStatus;
 pub use counters::{Counters, Refused};
-pub use batch::Next;
 use device::Device;
-pub use status::{DeviceStatus, LaneStatus, RegionStatus};
+pub use status::REGION_METRICS;
 
 /// The key of the newest generation in the ledger.
 pub const GENERATION_KEY: &[u8] = b"gateway/generation";
@@ -66,19 +70,8 @@ pub struct RegionConfig {
     pub credit_bytes_max: u64,
     /// Messages that one device may send in a second, on average.
     pub message_rate_max: u32,
-    /// Device ids that are served: exact, or with a `*` at the end.
-    pub allow: Vec<String>,
-    /// Device ids that an operator has set aside.
-    pub quarantine: Vec<String>,
-}
-
-/// On which topic a message goes to a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    /// `…/ack`, retained.
-    Ack,
-    /// `…/down`, not retained.
-    Down,
+    /// Who is served.
+    pub devices: DevicesConfig,
 }
 
 /// The core of a gateway.
@@ -107,7 +100,6 @@ pub struct Region<L> {
     lanes_active: u64,
     swept: Mono,
     counters: Counters,
-    has_failed: Option<String>,
 }
 
 impl<L: Ledger> Region<L> {
@@ -140,7 +132,6 @@ impl<L: Ledger> Region<L> {
             lanes_active: 1,
             swept: Mono(0),
             counters: Counters::default(),
-            has_failed: None,
             config,
         })
     }
@@ -167,12 +158,6 @@ impl<L: Ledger> Region<L> {
         answer.min(retry).min(self.swept.plus_ms(device::SWEEP_MS))
     }
 
-    /// Whether the gateway takes in records: the sink and the ledger work.
-    #[must_use]
-    pub fn failure(&self) -> Option<&str> {
-        self.has_failed.as_deref()
-    }
-
     /// What was counted since the region was opened.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
@@ -196,4 +181,34 @@ fn next_generation(ledger: &impl Ledger, now: Now) -> Result<u64, LedgerError> {
     };
     let unix_ms = u64::try_from(now.wall.0 / 1_000_000).unwrap_or(0);
     Ok(unix_ms.max(stored.saturating_add(1)))
+}
+
+impl<L: Ledger> Core for Region<L> {
+    fn handle_up(&mut self, now: Now, topic: &str, payload: &[u8]) {
+        Self::handle_up(self, now, topic, payload);
+    }
+
+    fn poll_batch(&mut self, now: Now) -> Option<Batch> {
+        Self::poll_batch(self, now)
+    }
+
+    fn handle_committed(&mut self, now: Now, number: u64, outcome: Result<(), CommitError>) {
+        Self::handle_committed(self, now, number, &outcome);
+    }
+
+    fn poll_down(&mut self, now: Now) -> Option<(DeviceId, Channel, Vec<u8>)> {
+        Self::poll_down(self, now)
+    }
+
+    fn poll_deadline(&self) -> Mono {
+        Self::poll_deadline(self)
+    }
+
+    fn status(&self, now: Now) -> RegionStatus {
+        Self::status(self, now)
+    }
+
+    fn metrics(&self, now: Now, out: &mut dyn fmt::Write) -> fmt::Result {
+        Self::metrics(self, out, now)
+    }
 }

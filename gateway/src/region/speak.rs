@@ -5,7 +5,8 @@ use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use driftlog_proto::message::{self, Ack, AckLane, Down, Echo};
 use driftlog_proto::time::{Mono, Now};
 
-use super::{Channel, Region};
+use super::Region;
+use crate::broker::Channel;
 use crate::ledger::Ledger;
 
 /// `Nack`s and `Refuse`s that wait to be sent; the oldest goes beyond that.
@@ -32,7 +33,11 @@ impl<L: Ledger> Region<L> {
         let number = self.issued();
         let device = self.devices.get_mut(id)?;
         device.answer_at = None;
-        let echo = device.session.map(|session| Echo { session: session.id, mono: session.mono, received: session.received });
+        let echo = device.session.map(|session| Echo {
+            session: session.id,
+            mono: session.mono,
+            received: session.received,
+        });
         let lanes = device.lanes.iter_mut().flatten().map(|state| AckLane {
             lane: state.lane,
             runs: state.receiver.poll_acknowledged(),

@@ -1,143 +1,212 @@
-//! What an operator sees of a region.
+//! What an operator sees of a region: its part of [`crate::status`] and its metrics.
 
-use driftlog_proto::clock::ClockSummary;
+use std::fmt;
+
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::item::Cause;
 use driftlog_proto::receiver::Notice;
 use driftlog_proto::time::Now;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
-use super::Region;
 use super::device::Device;
 use super::lane::LaneState;
+use super::{Refused, Region};
+use crate::status::{ClockStatus, DeviceStatus, LaneStatus, RegionStatus};
+use crate::web::metrics::{Kind, MetricDoc};
 
-/// The region at one instant.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RegionStatus {
-    /// This gateway's generation.
-    pub generation: u64,
-    /// Why the sink or the ledger does not take records now.
-    pub failure: Option<String>,
-    /// Bytes of items in memory.
-    pub memory_bytes: u64,
-    /// The budget for them.
-    pub memory_bytes_max: u64,
-    /// Records committed since the start.
-    pub records: u64,
-    /// Devices in memory, by id.
-    pub devices: Vec<DeviceStatus>,
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> MetricDoc {
+    MetricDoc { name, kind: Kind::Counter, labels, help }
 }
 
-/// A device at one instant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DeviceStatus {
-    /// Its id.
-    pub device: String,
-    /// It was heard within the last 90 s.
-    pub connected: bool,
-    /// Milliseconds since it was heard.
-    pub silent_ms: u64,
-    /// Its agent's version.
-    pub agent: String,
-    /// What the operator calls it.
-    pub labels: BTreeMap<String, String>,
-    /// How far its wall clock is ahead of the gateway's, nanoseconds.
-    pub wall_offset_ns: Option<i64>,
-    /// Half the width of the interval in which its corrected time lies, nanoseconds.
-    pub clock_bound_ns: Option<u64>,
-    /// How much faster real time passes than its monotonic clock, in 1e-9.
-    pub clock_drift_ppb: Option<i64>,
-    /// Its lanes.
-    pub lanes: Vec<LaneStatus>,
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> MetricDoc {
+    MetricDoc { name, kind: Kind::Gauge, labels, help }
 }
 
-/// A lane at one instant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LaneStatus {
-    /// Its name.
-    pub lane: String,
-    /// The newest run.
-    pub run: String,
-    /// How many runs are remembered.
-    pub runs: usize,
-    /// The number that is expected next.
-    pub next: u64,
-    /// The number below which everything is durable in every required sink.
-    pub acknowledged: u64,
-    /// The number after the newest on the device's flash, as it said last.
-    pub device_next: Option<u64>,
-    /// Records that the device has and the sinks have not, as far as it has said.
-    pub lag: Option<u64>,
-    /// Items held above a hole.
-    pub held: usize,
-    /// Bytes of items in memory.
-    pub memory_bytes: u64,
-    /// Records declared lost in this generation, by cause.
-    pub lost: BTreeMap<String, u64>,
-    /// Notices about the remembered runs.
-    pub notices: Vec<String>,
-    /// Bytes of the device's spool.
-    pub spool_bytes: Option<u64>,
-    /// Milliseconds since the device's oldest unacknowledged block was opened.
-    pub oldest_age_ms: Option<u64>,
-    /// The device's sources wait for room.
-    pub paused: bool,
-}
+const RECORDS: MetricDoc =
+    counter("driftlog_gateway_records_total", &[], "Records made durable in the sinks.");
+const BLOCKS: MetricDoc = counter("driftlog_gateway_blocks_total", &[], "Blocks of records made durable.");
+const BLOCK_BYTES: MetricDoc =
+    counter("driftlog_gateway_block_bytes_total", &[], "Bytes of those blocks as they came over the wire.");
+const LOST: MetricDoc = counter(
+    "driftlog_gateway_records_lost_total",
+    &["cause"],
+    "Records declared lost, by cause; each is stated in the sinks too.",
+);
+const NOTICES: MetricDoc = counter(
+    "driftlog_gateway_notices_total",
+    &["notice"],
+    "Notices stated about devices; each is in the sinks too.",
+);
+const REFUSED: MetricDoc = counter(
+    "driftlog_gateway_messages_refused_total",
+    &["reason"],
+    "Messages from the wire that were not taken, by reason.",
+);
+const DUPLICATES: MetricDoc =
+    counter("driftlog_gateway_duplicates_total", &[], "Items that had arrived before.");
+const DROPPED: MetricDoc = counter(
+    "driftlog_gateway_items_dropped_total",
+    &["reason"],
+    "Items that were dropped and will be sent again: no_room in memory, or unknown_run.",
+);
+const ACKS: MetricDoc = counter("driftlog_gateway_acks_total", &[], "Acknowledgements issued.");
+const NACKS: MetricDoc =
+    counter("driftlog_gateway_nacks_total", &[], "Items that were named to their device as broken.");
+const DEVICES: MetricDoc =
+    gauge("driftlog_gateway_devices", &["state"], "Devices in memory: connected or silent.");
+const MEMORY: MetricDoc = gauge(
+    "driftlog_gateway_items_memory_bytes",
+    &[],
+    "Bytes of items in memory, out of receive.memory_bytes_max.",
+);
+const LANE_NEXT: MetricDoc = gauge(
+    "driftlog_gateway_lane_next",
+    &["device", "lane"],
+    "The number of the record that is expected next, in the lane's newest run.",
+);
+const LANE_LAG: MetricDoc = gauge(
+    "driftlog_gateway_lane_lag_records",
+    &["device", "lane"],
+    "Records that the device has and the sinks have not, as far as it has said.",
+);
+const CLOCK_BOUND: MetricDoc = gauge(
+    "driftlog_gateway_clock_bound_seconds",
+    &["device"],
+    "Half the width of the interval in which a device's corrected time lies.",
+);
+
+/// The metrics of the region.
+pub const REGION_METRICS: &[MetricDoc] = &[
+    RECORDS,
+    BLOCKS,
+    BLOCK_BYTES,
+    LOST,
+    NOTICES,
+    REFUSED,
+    DUPLICATES,
+    DROPPED,
+    ACKS,
+    NACKS,
+    DEVICES,
+    MEMORY,
+    LANE_NEXT,
+    LANE_LAG,
+    CLOCK_BOUND,
+];
 
 impl<L> Region<L> {
     /// The region at this instant.
     #[must_use]
     pub fn status(&self, now: Now) -> RegionStatus {
         RegionStatus {
-            generation: self.generation,
-            failure: self.has_failed.clone(),
-            memory_bytes: self.memory_bytes,
-            memory_bytes_max: self.config.memory_bytes_max,
-            records: self.counters.records,
             devices: self.devices.iter().map(|(id, device)| self.device_status(id, device, now)).collect(),
         }
     }
 
     fn device_status(&self, id: &DeviceId, device: &Device, now: Now) -> DeviceStatus {
-        let clock: Option<ClockSummary> = device.clock.summary();
+        let clock = device.clock.summary().map(|clock| ClockStatus {
+            offset_ns: clock.offset_ns,
+            bound_ns: clock.bound_ns,
+            drift_ppb: clock.drift_ppb.unwrap_or(0),
+        });
+        let mut notices: Vec<String> =
+            device.lanes().flat_map(LaneState::notices).map(|notice| notice.name().to_owned()).collect();
+        notices.sort_unstable();
+        notices.dedup();
         DeviceStatus {
             device: id.to_string(),
-            connected: device.is_connected(now.mono) && device.heard_wall.0 != 0,
-            silent_ms: now.mono.ms_since(device.heard),
-            agent: device.agent.clone(),
-            labels: device.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
-            wall_offset_ns: device.wall_offset_ns,
-            clock_bound_ns: clock.map(|clock| clock.bound_ns),
-            clock_drift_ppb: clock.map(|clock| clock.drift_ppb),
+            is_connected: device.is_connected(now.mono),
+            heard_ms_ago: Some(now.mono.ms_since(device.heard)),
+            agent: (!device.agent.is_empty()).then(|| device.agent.clone()),
+            clock,
             lanes: device.lanes().map(|lane| self.lane_status(lane)).collect(),
+            notices,
+            refused: None,
         }
     }
 
     fn lane_status(&self, state: &LaneState) -> LaneStatus {
-        let runs = state.receiver.runs();
-        let newest = runs.last();
-        let acknowledged = newest.and_then(|run| run.lowest(self.roles)).map_or(0, |place| place.seq.0);
-        let bits = runs.iter().fold(0, |bits, run| bits | run.notices_durable.iter().fold(0, |all, bits| all | bits));
-        let named = |notice: &Notice| bits & driftlog_proto::receiver::notice_bit(*notice) != 0;
-        let causes = Cause::ALL.into_iter().zip(state.lost).filter(|(_, lost)| *lost > 0);
-        let device_next = state.device_next.map(|place| place.seq.0);
-        let waiting = state.beat.map(|beat| beat.records);
+        let newest = state.receiver.runs().last();
         LaneStatus {
             lane: state.lane.name().to_owned(),
             run: newest.map(|run| run.run.to_string()).unwrap_or_default(),
-            runs: runs.len(),
             next: newest.map_or(0, |run| run.next.seq.0),
-            acknowledged,
-            device_next,
-            lag: waiting.or_else(|| device_next.map(|next| next.saturating_sub(acknowledged))),
-            held: state.receiver.held_items(),
-            memory_bytes: state.memory_bytes(),
-            lost: causes.map(|(cause, lost)| (cause.name().to_owned(), lost)).collect(),
-            notices: Notice::ALL.iter().filter(|notice| named(notice)).map(|notice| notice.name().to_owned()).collect(),
+            durable: self.durable(state),
+            held: state.receiver.held_items() as u64,
+            lag: self.lag(state),
+            gaps: state.gaps,
+            lost: state.lost,
+            dropped: state.beat.map_or(0, |beat| beat.dropped.iter().sum()),
             spool_bytes: state.beat.map(|beat| beat.spool_bytes),
-            oldest_age_ms: state.beat.map(|beat| beat.oldest_age_ms),
-            paused: state.beat.is_some_and(|beat| beat.paused),
         }
+    }
+
+    /// The number below which everything of the newest run is durable in every required sink.
+    fn durable(&self, state: &LaneState) -> u64 {
+        let newest = state.receiver.runs().last();
+        newest.map_or(0, |run| run.lowest(self.roles).unwrap_or(run.begin).seq.0)
+    }
+
+    fn lag(&self, state: &LaneState) -> u64 {
+        let next = state.device_next.map_or(0, |place| place.seq.0);
+        let said = state.beat.map_or(0, |beat| beat.records);
+        next.saturating_sub(self.durable(state)).max(said)
+    }
+
+    /// The region's metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn metrics(&self, mut out: &mut dyn fmt::Write, now: Now) -> fmt::Result {
+        let out = &mut out;
+        let counters = &self.counters;
+        RECORDS.write(out, counters.records)?;
+        BLOCKS.write(out, counters.blocks)?;
+        BLOCK_BYTES.write(out, counters.block_bytes)?;
+        LOST.describe(out)?;
+        for (cause, count) in Cause::ALL.iter().zip(counters.lost) {
+            LOST.sample(out, &[cause.name()], count)?;
+        }
+        NOTICES.describe(out)?;
+        for (notice, count) in Notice::ALL.iter().zip(counters.notices) {
+            NOTICES.sample(out, &[notice.name()], count)?;
+        }
+        REFUSED.describe(out)?;
+        for (reason, count) in Refused::ALL.iter().zip(counters.refused) {
+            REFUSED.sample(out, &[reason.name()], count)?;
+        }
+        DUPLICATES.write(out, counters.duplicates)?;
+        DROPPED.describe(out)?;
+        DROPPED.sample(out, &["no_room"], counters.dropped_no_room)?;
+        DROPPED.sample(out, &["unknown_run"], counters.dropped_unknown)?;
+        ACKS.write(out, counters.acks)?;
+        NACKS.write(out, counters.nacks)?;
+        let connected = self.devices.values().filter(|device| device.is_connected(now.mono)).count();
+        DEVICES.describe(out)?;
+        DEVICES.sample(out, &["connected"], connected)?;
+        DEVICES.sample(out, &["silent"], self.devices.len() - connected)?;
+        MEMORY.write(out, self.memory_bytes)?;
+        self.lane_metrics(out)
+    }
+
+    fn lane_metrics(&self, out: &mut &mut dyn fmt::Write) -> fmt::Result {
+        let lanes = || {
+            self.devices.iter().flat_map(|(id, device)| device.lanes().map(move |lane| (id.as_str(), lane)))
+        };
+        LANE_NEXT.describe(out)?;
+        for (id, lane) in lanes() {
+            let next = lane.receiver.runs().last().map_or(0, |run| run.next.seq.0);
+            LANE_NEXT.sample(out, &[id, lane.lane.name()], next)?;
+        }
+        LANE_LAG.describe(out)?;
+        for (id, lane) in lanes() {
+            LANE_LAG.sample(out, &[id, lane.lane.name()], self.lag(lane))?;
+        }
+        CLOCK_BOUND.describe(out)?;
+        for (id, device) in &self.devices {
+            if let Some(clock) = device.clock.summary() {
+                CLOCK_BOUND.sample(out, &[id.as_str()], clock.bound_ns as f64 / 1e9)?;
+            }
+        }
+        Ok(())
     }
 }

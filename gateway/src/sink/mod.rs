@@ -1,5 +1,9 @@
 //! What the core hands to its sinks.
 
+pub mod archive;
+pub mod commit;
+pub mod ecs;
+
 use std::sync::Arc;
 
 use driftlog_proto::clock::Line;

@@ -3,8 +3,10 @@
 use core::fmt;
 
 use super::record::{Ending, Flags, Record, Source};
-use super::varint::{Varint, varint_bytes};
-use super::{COLUMNS, Codec, Column, Compress, LENGTHS_BYTES_MAX, WORKSPACE_BYTES};
+use super::varint::{VARINT_BYTES_MAX, Varint, varint_bytes};
+use super::{
+    COLUMNS, Codec, Column, Compress, LENGTHS_BYTES_MAX, SOURCE_OVERHEAD_BYTES_MAX, WORKSPACE_BYTES,
+};
 use crate::error::Misuse;
 use crate::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::time::Mono;
@@ -151,6 +153,24 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Packer<B> {
         self.count += 1;
         self.body_bytes += record.body.len();
         Ok(())
+    }
+
+    /// Whether one more record fits, whatever it is and whatever source it has.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let most = |column: Column| match column {
+            Column::Sources => PATH_BYTES_MAX + SOURCE_OVERHEAD_BYTES_MAX,
+            Column::Bodies => RECORD_BYTES_MAX + 1,
+            Column::Lengths => 3,
+            Column::Times | Column::Offsets => VARINT_BYTES_MAX,
+            Column::Severities | Column::SourceIndexes | Column::Flags => 1,
+        };
+        let fits = |(column, used): (Column, usize)| used + most(column) <= column.room();
+        let total: usize = self.used.iter().sum::<usize>() + Column::ALL.into_iter().map(most).sum::<usize>();
+        self.count < BLOCK_RECORDS_MAX
+            && usize::from(self.sources) < BLOCK_SOURCES_MAX
+            && Column::ALL.into_iter().zip(self.used).all(fits)
+            && total + LENGTHS_BYTES_MAX <= RAW_BYTES_MAX
     }
 
     /// How many records there are.

@@ -62,7 +62,8 @@ pub struct AckLane {
     pub credit: u32,
 }
 
-/// Records of one run that arrived: from `first` up to, not including, `end`.
+/// Records of one run that arrived: from `first` up to, not including, `end`. An empty range says
+/// that the run's start arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// The run.
@@ -119,10 +120,22 @@ impl Message for Down {
     }
 
     fn check(&self) -> Result<(), Malformed> {
-        let Self::Ack(ack) = self else { return Ok(()) };
-        for lane in &ack.lanes {
-            if lane.runs.iter().any(|place| place.seq.0 > SEQ_MAX) {
-                return Err(Malformed::Seq);
+        let seq = |seq: Seq| if seq.0 > SEQ_MAX { Err(Malformed::Seq) } else { Ok(()) };
+        let ack = match self {
+            Self::Ack(ack) => ack,
+            Self::Nack(nack) => return seq(nack.seq),
+            Self::Refuse(_) => return Ok(()),
+        };
+        for (at, lane) in ack.lanes.iter().enumerate() {
+            if ack.lanes.iter().take(at).any(|other| other.lane == lane.lane) {
+                return Err(Malformed::Limit("LANES_MAX"));
+            }
+            lane.runs.iter().try_for_each(|place| seq(place.seq))?;
+            for range in &lane.received {
+                seq(range.end)?;
+                if range.end < range.first {
+                    return Err(Malformed::Order);
+                }
             }
         }
         Ok(())

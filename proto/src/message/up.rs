@@ -171,8 +171,20 @@ impl Message for Up {
                 }
                 Ok(())
             }
-            Self::Item(item) => item.told.as_ref().map_or(Ok(()), |told| place(&told.base)),
-            Self::Beat(_) => Ok(()),
+            Self::Item(item) => match &item.told {
+                Some(told) if told.run == RunId::ORIGIN => Err(Malformed::Run),
+                Some(told) => place(&told.base),
+                None => Ok(()),
+            },
+            Self::Beat(beat) => {
+                let is_doubled = |(at, lane): (usize, &BeatLane)| {
+                    beat.lanes.iter().take(at).any(|other| other.lane == lane.lane)
+                };
+                if beat.lanes.iter().enumerate().any(is_doubled) {
+                    return Err(Malformed::Limit("LANES_MAX"));
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -106,13 +106,20 @@ impl Receiver {
         }
     }
 
-    /// Numbers that are held above a hole: hints for the sender.
+    /// What arrived and is not durable yet, as hints for the sender: of each run what is delivered
+    /// (an empty range: only its start), then what is held above a hole.
     #[must_use]
     pub fn received(&self) -> heapless::Vec<Range, ACK_RANGES_MAX> {
+        let delivered = self.runs.iter().filter_map(|run| {
+            let lowest = run.lowest(self.sinks);
+            let first = lowest.unwrap_or(run.begin).seq;
+            let is_new = lowest.is_none() || run.next.seq > first;
+            is_new.then_some(Range { run: run.run, first, end: run.next.seq })
+        });
         let mut blocks: Vec<Range> = self.held.iter().filter_map(super::Held::range).collect();
         blocks.sort_unstable_by_key(|range| (range.run, range.first));
         let mut ranges: heapless::Vec<Range, ACK_RANGES_MAX> = heapless::Vec::new();
-        for block in blocks {
+        for block in delivered.chain(blocks) {
             match ranges.last_mut() {
                 Some(last) if last.run == block.run && last.end == block.first => last.end = block.end,
                 _ => {
@@ -130,26 +137,39 @@ impl Receiver {
         self.runs.iter().filter(|other| other.parent.run == run).map(|other| other.parent.seq).min()
     }
 
-    /// Makes room for one more run by giving up the oldest tombstone (rule 13): a run that has a
-    /// child and is marked at its end, as all its children are marked, in every sink.
+    /// Makes room for one more run by giving up the oldest tombstones (rule 13): runs that have a
+    /// child and are marked at their end, as all their children are marked, in every sink.
+    ///
+    /// Half of the table goes at once: every time the barrier moves, what is on its way has to be
+    /// sent again.
     pub(super) fn make_room(&mut self, issued: AckNumber) -> bool {
         if self.runs.len() < RUNS_MAX {
             return true;
         }
-        let is_finished = |run: &&Run| {
-            let everywhere = |run: &Run, seq: Seq| {
-                (0..self.sinks.count).all(|at| run.mark(at).is_some_and(|mark| mark.seq >= seq))
-            };
-            let mut children = self.runs.iter().filter(|other| other.parent.run == run.run).peekable();
-            children.peek().is_some()
-                && everywhere(run, run.next.seq)
-                && children.all(|child| everywhere(child, child.parent.seq))
-        };
-        let Some(run) = self.runs.iter().find(is_finished).map(|run| run.run) else { return false };
-        self.runs.retain(|other| other.run != run);
+        let finished: Vec<RunId> = self
+            .runs
+            .iter()
+            .filter(|run| self.is_finished(run))
+            .map(|run| run.run)
+            .take(RUNS_MAX / 2)
+            .collect();
+        if finished.is_empty() {
+            return false;
+        }
+        self.runs.retain(|run| !finished.contains(&run.run));
         self.barrier = AckNumber { counter: issued.counter.saturating_add(1), ..issued };
         self.has_forgotten = true;
         true
+    }
+
+    fn is_finished(&self, run: &Run) -> bool {
+        let everywhere = |run: &Run, seq: Seq| {
+            (0..self.sinks.count).all(|at| run.mark(at).is_some_and(|mark| mark.seq >= seq))
+        };
+        let mut children = self.runs.iter().filter(|other| other.parent.run == run.run).peekable();
+        children.peek().is_some()
+            && everywhere(run, run.next.seq)
+            && children.all(|child| everywhere(child, child.parent.seq))
     }
 
     /// The runs as the ledger has them after a commit: those that have a mark, or gain one.

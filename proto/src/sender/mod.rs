@@ -24,6 +24,9 @@ use crate::time::Mono;
 pub const RESEND_MS_MIN: u64 = 2_000;
 /// The longest wait before an item is sent again.
 pub const RESEND_MS_MAX: u64 = 60_000;
+/// How much later a message must have been sent that the gateway has heard, for an earlier one to
+/// count as lost; doubled with every try.
+pub const LOST_MS: u64 = 500;
 /// How long the gateway's word that it holds an item delays its re-sending.
 pub const HINT_MS: u64 = 30_000;
 
@@ -198,13 +201,28 @@ impl Sender {
     }
 
     /// The lane's entry of an `Ack`. Every place in it frees by itself; hints free nothing.
-    pub fn handle_ack(&mut self, now: Mono, lane: &AckLane, log: &mut impl Log) -> Progress {
+    ///
+    /// `echoed` is when the newest message was sent that the gateway had heard of this session:
+    /// what was sent well before it, and is neither acknowledged nor hinted at, was lost.
+    pub fn handle_ack(
+        &mut self,
+        now: Mono,
+        lane: &AckLane,
+        echoed: Option<Mono>,
+        log: &mut impl Log,
+    ) -> Progress {
         let mut progress = Progress::default();
         for place in &lane.runs {
             self.handle_place(now, place, log, &mut progress);
         }
         for range in &lane.received {
             self.handle_hint(now, range);
+        }
+        if progress.advanced {
+            self.ring.iter_mut().for_each(|flight| flight.tries = flight.tries.min(1));
+        }
+        if let Some(echoed) = echoed {
+            self.handle_echo(now, echoed);
         }
         self.check();
         progress
@@ -272,6 +290,16 @@ impl Sender {
             let sample = now.ms_since(sent).min(RESEND_MS_MAX);
             self.round_trip_ms =
                 if self.round_trip_ms == 0 { sample } else { (self.round_trip_ms * 7 + sample) / 8 };
+        }
+    }
+
+    /// What must have been lost is overdue.
+    fn handle_echo(&mut self, now: Mono, echoed: Mono) {
+        for flight in &mut self.ring {
+            let wait = LOST_MS << flight.tries.saturating_sub(1).min(5);
+            if flight.sent.is_some_and(|sent| sent.plus_ms(wait) <= echoed) && now >= flight.hinted {
+                flight.sent = Some(Mono(0));
+            }
         }
     }
 

@@ -31,6 +31,7 @@ fn sealed(header: ItemHeader, payload: &[u8]) -> Sealed {
 }
 
 /// The log of the lane: what is not acknowledged, a gap in front at most.
+#[derive(Clone)]
 pub(crate) struct MemoryLog {
     items: Vec<Sealed>,
     base: Place,
@@ -118,6 +119,42 @@ impl Device {
             history: Vec::new(),
             dropped: Vec::new(),
         }
+    }
+
+    /// The same flash in another device: a new run from the same place on.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            log: self.log.clone(),
+            tail: self.tail,
+            run: RunId(self.run.0 + 50_000),
+            run_has_begun: false,
+            sender: Sender::new(self.log.base, 4000),
+            session: Session::default(),
+            runs: 0,
+            boot: BootId([2; 16]),
+            history: self.history.clone(),
+            dropped: self.dropped.clone(),
+        }
+    }
+
+    /// The flash forgets its newest items, though it had said that they were durable.
+    pub(crate) fn forget_tail(&mut self, items: usize, line: &mut Line) {
+        let keep = self.log.items.len().saturating_sub(items);
+        self.log.items.truncate(keep);
+        self.tail = self.log.items.last().map_or(self.log.base, |item| item.stored.end);
+        self.restart(line);
+    }
+
+    /// The device is wiped.
+    pub(crate) fn wipe(&mut self, chance: &mut Chance) {
+        let history = std::mem::take(&mut self.history);
+        *self = Self { history, ..Self::new(chance) };
+        self.run = RunId(self.run.0 + 7_000_000_000);
+    }
+
+    /// How many items are on flash.
+    pub(crate) fn items(&self) -> usize {
+        self.log.items.len()
     }
 
     pub(crate) fn base(&self) -> Place {
@@ -216,7 +253,9 @@ impl Device {
             self.sender.handle_generation();
         }
         for lane in &ack.lanes {
-            let progress = self.sender.handle_ack(Mono(now), lane, &mut self.log);
+            let echoed =
+                ack.echo.filter(|echo| Some(echo.session) == self.session.id()).map(|echo| echo.mono);
+            let progress = self.sender.handle_ack(Mono(now), lane, echoed, &mut self.log);
             assert!(progress.twice.is_none(), "the gateway has another history of {:?}", progress.twice);
             if heard.is_credit_valid {
                 self.sender.handle_credit(lane.credit);

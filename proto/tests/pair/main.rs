@@ -14,6 +14,7 @@
 mod device;
 mod gateway;
 mod line;
+mod scenarios;
 
 use device::Device;
 use gateway::Gateway;

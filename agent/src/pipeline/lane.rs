@@ -1,0 +1,107 @@
+//! One lane on the device: its open block, its spool, its sender.
+
+use std::fmt::Display;
+
+use driftlog_proto::block::{Packer, WORKSPACE_BYTES};
+use driftlog_proto::ids::{Lane, RunId};
+use driftlog_proto::sender::Sender;
+use driftlog_proto::time::{ClockState, Mono, Unix};
+
+use super::RETRY_MS;
+use crate::spool::Spool;
+use crate::spool::disk::Disk;
+
+/// The instant at which a block was opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    pub(super) mono: Mono,
+    pub(super) wall: Unix,
+    pub(super) clock: ClockState,
+    /// The last record's time.
+    pub(super) last: Mono,
+    /// It is to be sealed as soon as what is at hand has been read.
+    pub(super) is_pressing: bool,
+}
+
+/// A lane's way out.
+pub(super) struct LaneOut<D: Disk> {
+    pub(super) lane: Lane,
+    pub(super) run: RunId,
+    pub(super) packer: Packer<Box<[u8]>>,
+    pub(super) opened: Option<Opened>,
+    pub(super) spool: Spool<D>,
+    pub(super) sender: Sender,
+    /// A failed write is tried again then; `Mono(0)`: none has failed.
+    pub(super) retry_at: Mono,
+    retries: u32,
+    pub(super) last_error: Option<String>,
+}
+
+impl<D: Disk> LaneOut<D> {
+    pub(super) fn new(spool: Spool<D>, in_flight_bytes_max: u32) -> Self {
+        let workspace = vec![0; WORKSPACE_BYTES].into_boxed_slice();
+        let packer = Packer::new(workspace).expect("the workspace has WORKSPACE_BYTES");
+        let sender = Sender::new(spool.base(), in_flight_bytes_max);
+        Self {
+            lane: spool.config().lane,
+            run: spool.run(),
+            packer,
+            opened: None,
+            spool,
+            sender,
+            retry_at: Mono(0),
+            retries: 0,
+            last_error: None,
+        }
+    }
+
+    /// Makes durable what the durability policy says is due.
+    pub(super) fn sync(&mut self, now: Mono) {
+        if now >= self.spool.poll_deadline() {
+            self.sync_now(now);
+        }
+    }
+
+    pub(super) fn sync_now(&mut self, now: Mono) {
+        if let Err(error) = self.spool.sync(now) {
+            self.failed(now, &error);
+        }
+    }
+
+    /// A write to the spool failed: nothing was changed; it is tried again after a while.
+    pub(super) fn failed(&mut self, now: Mono, error: &impl Display) {
+        let wait = (RETRY_MS.0 << self.retries.min(6)).min(RETRY_MS.1);
+        self.retries = self.retries.saturating_add(1);
+        self.retry_at = now.plus_ms(wait);
+        let text = error.to_string();
+        if self.last_error.as_ref() != Some(&text) {
+            log::error!("lane {}: {text}; the sources wait, and it is tried again", self.lane.name());
+        }
+        self.last_error = Some(text);
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        if self.last_error.take().is_some() {
+            log::info!("lane {}: the spool takes blocks again", self.lane.name());
+        }
+        self.retries = 0;
+        self.retry_at = Mono(0);
+    }
+
+    /// When the lane has something to do.
+    pub(super) fn deadline(&self, delay_ms: u64) -> Mono {
+        let seal = match &self.opened {
+            _ if self.retry_at > Mono(0) => self.retry_at,
+            Some(opened) if opened.is_pressing => Mono(0),
+            Some(opened) => opened.mono.plus_ms(delay_ms),
+            None => Mono::FOREVER,
+        };
+        seal.min(self.spool.poll_deadline()).min(self.sender.poll_deadline())
+    }
+
+    /// Whether the open block is to be sealed now.
+    pub(super) fn is_due(&self, now: Mono, delay_ms: u64) -> bool {
+        let is_late = |opened: &Opened| opened.is_pressing || now >= opened.mono.plus_ms(delay_ms);
+        now >= self.retry_at && self.opened.as_ref().is_some_and(is_late)
+    }
+}

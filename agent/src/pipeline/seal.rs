@@ -1,0 +1,259 @@
+//! Open blocks into the spool, urgent before bulk, cursors with their data.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use driftlog_proto::block::Codec;
+use driftlog_proto::error::Misuse;
+use driftlog_proto::ids::Lane;
+use driftlog_proto::item::{self, BlockHeader, ItemHeader, PAYLOAD_AT};
+use driftlog_proto::time::Now;
+
+use super::lane::LaneOut;
+use super::routing::RULE_KEY;
+use super::{CURSORS_MS, Pipeline};
+use crate::source::Files;
+use crate::spool::disk::{Disk, file_name};
+use crate::spool::{SpoolError, SpoolEvent};
+
+/// Why an open block is not sealed.
+#[derive(Debug)]
+enum SealError {
+    /// It does not fit, which is a mistake of ours.
+    Misuse(Misuse),
+    /// The spool does not take it now.
+    Spool(SpoolError),
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misuse(error) => write!(f, "a block does not fit: {error}"),
+            Self::Spool(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Cursors of files that are gone, which an urgent lane without lines keeps at most.
+const GONE_MAX: usize = 256;
+
+/// Cursors as they go into a frame.
+type Cursors = Vec<(u64, Vec<u8>)>;
+
+impl<D: Disk, F: Files> Pipeline<D, F> {
+    /// Seals what is due, by time or because it presses.
+    pub(super) fn seal_due(&mut self, now: Now) {
+        let delay_ms = self.delay_ms();
+        let cursors_late = self.cursors_moved.is_some_and(|at| now.mono >= at.plus_ms(CURSORS_MS));
+        let retries = self.lanes.iter().any(|lane| lane.retry_at.0 > 0 && now.mono >= lane.retry_at);
+        if self.lanes.iter().any(|lane| lane.is_due(now.mono, delay_ms)) || cursors_late || retries {
+            let due = |lane: &LaneOut<D>| lane.lane == Lane::Bulk && lane.is_due(now.mono, delay_ms);
+            // An urgent block alone does not wait for the bulk block, nor hurry it.
+            if self.lanes.iter().any(due) || cursors_late || retries {
+                self.seal_lanes(now, cursors_late);
+            } else {
+                self.seal_urgent(now);
+            }
+        }
+    }
+
+    /// Seals every open block; `with_cursors`: also cursors that no block carries.
+    pub(super) fn seal_lanes(&mut self, now: Now, with_cursors: bool) {
+        if self.seal_urgent(now) {
+            self.seal_bulk(now, with_cursors);
+        }
+    }
+
+    /// Seals the urgent lane's open block; false when it could not be made durable.
+    fn seal_urgent(&mut self, now: Now) -> bool {
+        let Some(at) = self.lanes.iter().position(|lane| lane.lane == Lane::Urgent) else { return true };
+        let mut cursors: Cursors =
+            self.routing.urgent_cursors().map(|(key, end)| (key, end.to_vec())).collect();
+        cursors.push((RULE_KEY, self.routing.rule().to_vec()));
+        let gone = self.routing.gone();
+        let Some(lane) = self.lanes.get_mut(at) else { return true };
+        if now.mono < lane.retry_at {
+            return lane.packer.is_empty();
+        }
+        if lane.packer.is_empty() && gone.len() < GONE_MAX {
+            lane.succeeded();
+            return true;
+        }
+        let sealed = if lane.packer.is_empty() {
+            lane.append_cursors(now, &cursors, &gone)
+        } else {
+            lane.seal(now, self.config.boot, &mut self.compress, &mut self.workspace, &cursors, &gone)
+        };
+        if sealed {
+            self.routing.handle_urgent_sealed();
+        }
+        sealed
+    }
+
+    fn seal_bulk(&mut self, now: Now, with_cursors: bool) {
+        let mut cursors = Cursors::new();
+        self.sources.changed_cursors(|key, bytes| cursors.push((key, bytes.to_vec())));
+        let forgotten: Vec<u64> = self.sources.forgotten().to_vec();
+        let Some(lane) = self.lanes.first_mut() else { return };
+        if now.mono < lane.retry_at {
+            return;
+        }
+        let done = if lane.packer.is_empty() {
+            if !with_cursors || (cursors.is_empty() && forgotten.is_empty()) {
+                lane.succeeded();
+                return;
+            }
+            lane.append_cursors(now, &cursors, &forgotten)
+        } else {
+            lane.seal(now, self.config.boot, &mut self.compress, &mut self.workspace, &cursors, &forgotten)
+        };
+        if done {
+            self.cursors_durable(now, &forgotten);
+        }
+    }
+
+    /// The bulk lane's cursors are durable: so is everything that was read.
+    fn cursors_durable(&mut self, now: Now, forgotten: &[u64]) {
+        let routing = &mut self.routing;
+        let mut known = BTreeSet::new();
+        for source in self.sources.status() {
+            if let Some(file) = source.file {
+                routing.handle_bulk_sealed(file, source.offset);
+                known.insert(file);
+            }
+        }
+        if !self.has_more {
+            routing.keep(|file| known.contains(&file));
+        }
+        forgotten.iter().for_each(|file| routing.forget(*file));
+        self.sources.cursors_sealed();
+        // A truncated file's new lines may have waited for this.
+        self.has_more = true;
+        self.cursors_moved = None;
+        if self.routing.settle() {
+            log::info!("the changed urgent.severity_min takes effect now");
+            self.record_rule(now);
+        }
+    }
+
+    /// Records the rule in force in the urgent lane before any line is read under it.
+    fn record_rule(&mut self, now: Now) {
+        let rule = self.routing.rule();
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.lane == Lane::Urgent) else { return };
+        if let Err(error) = lane.spool.append_cursors(now.mono, &[(RULE_KEY, &rule)], &[]) {
+            lane.failed(now.mono, &error);
+        }
+    }
+
+    /// What the spools report: gaps move the senders on, and everything becomes a notice.
+    pub(super) fn collect_events(&mut self) {
+        let mut texts = Vec::new();
+        for lane in &mut self.lanes {
+            while let Some(event) = lane.spool.poll_event() {
+                if let SpoolEvent::Dropped { from, to, .. } = &event {
+                    lane.sender.handle_dropped(from, to, &mut lane.spool);
+                }
+                texts.push(told(lane.lane, &event));
+            }
+        }
+        texts.into_iter().for_each(|text| self.note(text));
+    }
+}
+
+fn told(lane: Lane, event: &SpoolEvent) -> String {
+    match event {
+        SpoolEvent::Dropped { from, to, cause, records } => format!(
+            "lane {}: {records} records are lost ({}): a gap stands from {}/{} to {}/{}",
+            lane.name(),
+            cause.name(),
+            from.run,
+            from.seq,
+            to.run,
+            to.seq
+        ),
+        SpoolEvent::Poisoned { slot } => {
+            format!(
+                "lane {}: a write to {} failed; it is not written any longer",
+                lane.name(),
+                file_name(*slot)
+            )
+        }
+    }
+}
+
+impl<D: Disk> LaneOut<D> {
+    /// Seals cursors that no block carries.
+    fn append_cursors(&mut self, now: Now, cursors: &[(u64, Vec<u8>)], forget: &[u64]) -> bool {
+        let borrowed: Vec<(u64, &[u8])> =
+            cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
+        match self.spool.append_cursors(now.mono, &borrowed, forget) {
+            Ok(()) => {
+                self.succeeded();
+                true
+            }
+            Err(error) => {
+                self.failed(now.mono, &error);
+                false
+            }
+        }
+    }
+
+    /// Packs, seals and appends the open block; it stays open when that fails.
+    fn seal(
+        &mut self,
+        now: Now,
+        boot: driftlog_proto::ids::BootId,
+        compress: &mut crate::compress::Zstd,
+        workspace: &mut [u8],
+        cursors: &[(u64, Vec<u8>)],
+        forget: &[u64],
+    ) -> bool {
+        match self.append(now, boot, compress, workspace, cursors, forget) {
+            Ok(()) => {
+                self.packer.open(now.mono);
+                self.opened = None;
+                self.succeeded();
+                true
+            }
+            Err(error) => {
+                self.failed(now.mono, &error);
+                false
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        now: Now,
+        boot: driftlog_proto::ids::BootId,
+        compress: &mut crate::compress::Zstd,
+        workspace: &mut [u8],
+        cursors: &[(u64, Vec<u8>)],
+        forget: &[u64],
+    ) -> Result<(), SealError> {
+        let Some(opened) = self.opened else { return Ok(()) };
+        let room = workspace.get_mut(PAYLOAD_AT..).unwrap_or_default();
+        let packed = self.packer.pack(Codec::Zstd, compress, room).map_err(SealError::Misuse)?;
+        let tail = self.spool.tail();
+        let header = BlockHeader {
+            lane: self.lane,
+            run: tail.run,
+            first: tail.seq,
+            prev: tail.chain,
+            count: self.packer.count(),
+            boot,
+            mono: opened.mono,
+            span_ns: opened.last.since(opened.mono),
+            wall: opened.wall,
+            clock: opened.clock,
+            codec: packed.codec.number(),
+            raw_bytes: packed.raw_bytes,
+        };
+        let len = item::seal_in_place(&ItemHeader::Block(header), packed.bytes, workspace)
+            .map_err(SealError::Misuse)?;
+        let sealed = workspace.get(..len).unwrap_or_default();
+        let borrowed: Vec<(u64, &[u8])> =
+            cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
+        self.spool.append(now.mono, sealed, &borrowed, forget).map_err(SealError::Spool)
+    }
+}

@@ -1,0 +1,106 @@
+//! `cat`, `audit` and `rebuild`: the archive without a running gateway.
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Failure, Options, written};
+use crate::audit::{Progress, SpoolLane};
+use crate::cat::{CatError, CatOptions, Format};
+use crate::config::Config;
+use crate::lock::Lock;
+use crate::rebuild::RebuildOptions;
+use crate::sink::archive::directory::OsDirectory;
+use crate::sink::archive::state::ArchiveId;
+use crate::{entropy, store};
+
+/// How often an archive that is followed is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// The archive's folder, which must be there.
+fn folder(config: &Config, options: &Options) -> Result<PathBuf, Failure> {
+    let folder = match &options.archive {
+        Some(folder) => folder.clone(),
+        None => config.data_dir.join(store::ARCHIVE_FOLDER),
+    };
+    if !folder.is_dir() {
+        let hint = "hint: `--config FILE` (its data_dir) or `--archive DIR` tells where it is";
+        return Err(Failure::failed(format_args!("there is no archive in {}\n{hint}", folder.display())));
+    }
+    Ok(folder)
+}
+
+pub(super) fn cat(config: &Config, options: Options) -> Result<(), Failure> {
+    let folder = folder(config, &options)?;
+    let Some(device) = options.device else { return Err(Failure::usage("which device?")) };
+    let format = match (options.json, options.raw) {
+        (true, _) => Format::Json,
+        (_, true) => Format::Raw,
+        _ => Format::Text,
+    };
+    let shown = CatOptions { device, lane: options.lane, format };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut follow = || {
+        if options.follow {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        options.follow
+    };
+    match crate::cat::cat(&OsDirectory::new(&folder), &shown, &mut out, &mut follow) {
+        Ok(0) => {
+            let (device, folder) = (&shown.device, folder.display());
+            let hint = "hint: `driftlog-gateway audit` lists every device that is there";
+            Err(Failure::failed(format_args!("the archive in {folder} has nothing of {device}\n{hint}")))
+        }
+        Ok(_) => Ok(()),
+        Err(CatError::Output(error)) => written(Err(error)),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+pub(super) fn audit(config: &Config, options: &Options) -> Result<(), Failure> {
+    let folder = folder(config, options)?;
+    let mut spools = Vec::new();
+    for path in &options.spools {
+        let failed = |reason: String| Failure::failed(format_args!("{}: {reason}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        spools.extend(SpoolLane::parse(&text).map_err(failed)?);
+    }
+    let is_terminal = std::io::stderr().is_terminal();
+    let mut progress = |progress: Progress| {
+        let Progress { files, of_files, lines } = progress;
+        if is_terminal {
+            // Whether a person sees how far it is changes nothing about the audit.
+            let _ = write!(std::io::stderr(), "\rread {files} of {of_files} files, {lines} lines ");
+        }
+    };
+    let report = crate::audit::audit(&OsDirectory::new(&folder), &spools, &mut progress);
+    if is_terminal {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+    let report = report.map_err(Failure::failed)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let shown = if options.json { report.write_json(&mut out) } else { report.write_table(&mut out) };
+    written(shown.and_then(|()| out.flush()))?;
+    if report.is_broken() {
+        return Err(Failure::failed("the archive does not keep the promise; the report says where"));
+    }
+    Ok(())
+}
+
+pub(super) fn rebuild(config: &Config, options: &Options) -> Result<(), Failure> {
+    let archive = folder(config, options)?;
+    let _lock = Lock::take(&config.data_dir).map_err(Failure::failed)?;
+    let fresh = entropy::bytes().map_err(|error| {
+        Failure::failed(format_args!("cannot read random bytes from the system: {error}"))
+    })?;
+    let how = RebuildOptions {
+        force: options.force,
+        without_marks: options.without_marks,
+        fresh: ArchiveId(fresh),
+    };
+    let ledger = config.data_dir.join(store::LEDGER_FOLDER);
+    let mut out = std::io::stdout().lock();
+    let rebuilt = crate::rebuild::rebuild_folder(&archive, &ledger, &how, &mut out);
+    rebuilt.map(drop).map_err(Failure::failed)
+}

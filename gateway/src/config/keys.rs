@@ -1,0 +1,134 @@
+//! Every key of the configuration, in one table: the check for unknown keys, the hints and
+//! `docs/configure-gateway.md` are made from it.
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name with its section, such as `broker.listen`.
+    pub name: &'static str,
+    /// Its value when it is not given, as it would stand in the file; empty where there is none.
+    pub default: &'static str,
+    /// What a value looks like: completes "takes …".
+    pub takes: &'static str,
+    /// What it decides.
+    pub what: &'static str,
+}
+
+const fn key(name: &'static str, default: &'static str, takes: &'static str, what: &'static str) -> Key {
+    Key { name, default, takes, what }
+}
+
+const FILE: &str = "the path of a file that can be read";
+const BYTES: &str = "a number of bytes such as 67108864";
+
+/// Every key.
+pub const KEYS: &[Key] = &[
+    key(
+        "data_dir",
+        "\"driftlog-data\"",
+        "the path of a directory",
+        "Holds ledger, archive and lock; made when it is missing.",
+    ),
+    key(
+        "broker.listen",
+        "\"127.0.0.1:1883\"",
+        "an address and a port such as \"127.0.0.1:1883\"",
+        "Where the embedded broker listens. It knows no access rules: on anything but loopback every device that reaches it is let in.",
+    ),
+    key(
+        "broker.url",
+        "",
+        "mqtt://HOST:PORT or mqtts://HOST:PORT",
+        "Another broker, in place of the embedded one.",
+    ),
+    key("broker.username", "", "a name", "The user at that broker."),
+    key(
+        "broker.password_file",
+        "",
+        FILE,
+        "Holds the user's password; a line break at its end does not count.",
+    ),
+    key(
+        "broker.ca_file",
+        "",
+        FILE,
+        "Certificates (PEM) of those who may vouch for that broker; without it the system's.",
+    ),
+    key("broker.cert_file", "", FILE, "The gateway's own certificate (PEM), for brokers that ask for one."),
+    key("broker.key_file", "", FILE, "The key (PEM) of that certificate."),
+    key(
+        "broker.client_id",
+        "",
+        "1 to 64 of A-Z a-z 0-9 . _ -",
+        "The MQTT client id; without it one is made at each start. Two gateways must not share one.",
+    ),
+    key(
+        "broker.keep_alive_s",
+        "30",
+        "a number of seconds from 5 to 3600",
+        "How often a quiet connection is tried.",
+    ),
+    key(
+        "archive.file_bytes_max",
+        "268435456",
+        BYTES,
+        "A file of the archive that has reached this is closed.",
+    ),
+    key("archive.compress", "true", "true or false", "Whether closed files are compressed with zstd."),
+    key("archive.retention_days", "0", "a number of days", "Files older than this are removed; 0 keeps all."),
+    key(
+        "archive.retention_bytes_max",
+        "0",
+        BYTES,
+        "The oldest files are removed while all together are larger; 0 keeps all.",
+    ),
+    key(
+        "receive.memory_bytes_max",
+        "67108864",
+        BYTES,
+        "Memory for what has arrived and is not yet durable, all devices together.",
+    ),
+    key("receive.credit_bytes_max", "1048576", BYTES, "How much one lane of a device may have on the air."),
+    key(
+        "receive.message_rate_max",
+        "2000",
+        "a number above 0",
+        "Messages that one device may send in a second.",
+    ),
+    key(
+        "devices.allow",
+        "[\"*\"]",
+        "a list of device names such as [\"pump-*\"]",
+        "Devices that are served; `*` stands for any characters.",
+    ),
+    key(
+        "devices.quarantine",
+        "[]",
+        "a list of device names such as [\"pump-7\"]",
+        "Devices that are refused although they are allowed.",
+    ),
+    key(
+        "web.listen",
+        "\"127.0.0.1:9464\"",
+        "an address and a port such as \"127.0.0.1:9464\"",
+        "Where /metrics, /healthz, /readyz and /status are served.",
+    ),
+    key(
+        "log.level",
+        "\"info\"",
+        "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        "What is written to stderr.",
+    ),
+    key(
+        "log.format",
+        "\"text\"",
+        "\"text\" or \"json\"",
+        "How a line looks: for people, or one JSON object (ECS) a line.",
+    ),
+    key(
+        "trial.clock_file",
+        "",
+        FILE,
+        "For trials only: `wall_offset_ms=…` and `drift_ppm=…` in this file put the clock wrong; read again when it changes.",
+    ),
+];

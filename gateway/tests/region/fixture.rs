@@ -1,0 +1,202 @@
+//! A region on a ledger in memory, and devices that say what a test tells them to.
+
+use driftlog_gateway::broker::Channel;
+use driftlog_gateway::config::DevicesConfig;
+use driftlog_gateway::ledger::Ledger;
+use driftlog_gateway::ledger::memory::MemoryLedger;
+use driftlog_gateway::region::{Region, RegionConfig, SinkRole};
+use driftlog_gateway::sink::Batch;
+use driftlog_proto::ids::{AckNumber, BootId, DeviceId, Lane, Place, RunId, SessionId};
+use driftlog_proto::item::{self, BlockHeader, ItemHeader, Start};
+use driftlog_proto::message::{self, Ack, Down, Hello, HelloLane, Item, Reading, Told, Up};
+use driftlog_proto::time::{ClockState, Mono, Now, Unix};
+
+/// The region and what it has said.
+pub(crate) struct Shore {
+    pub(crate) region: Region<MemoryLedger>,
+    pub(crate) ledger: MemoryLedger,
+    pub(crate) now: Now,
+    pub(crate) config: RegionConfig,
+}
+
+impl Shore {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut RegionConfig)) -> Self {
+        let mut config = RegionConfig {
+            sinks: vec![SinkRole { name: "archive".to_owned(), is_required: true }],
+            memory_bytes_max: 1 << 20,
+            credit_bytes_max: 1 << 18,
+            message_rate_max: 10_000,
+            devices: DevicesConfig::default(),
+        };
+        change(&mut config);
+        let ledger = MemoryLedger::default();
+        let now = Now {
+            mono: Mono(5_000_000_000),
+            wall: Unix(1_700_000_000_000_000_000),
+            state: ClockState::Synchronised,
+        };
+        let region = Region::open(config.clone(), ledger.clone(), now).unwrap();
+        Self { region, ledger, now, config }
+    }
+
+    /// The gateway is killed and starts again.
+    pub(crate) fn restart(&mut self) {
+        self.pass(1_000);
+        self.region = Region::open(self.config.clone(), self.ledger.clone(), self.now).unwrap();
+    }
+
+    pub(crate) fn pass(&mut self, ms: u64) {
+        self.now.mono = self.now.mono.plus_ms(ms);
+        self.now.wall.0 += ms as i64 * 1_000_000;
+    }
+
+    pub(crate) fn hear(&mut self, device: &Device, message: &[u8]) {
+        let topic = format!("driftlog/v1/{:02x}/{}/up", device.id.shard(), device.id);
+        self.region.handle_up(self.now, &topic, message);
+    }
+
+    pub(crate) fn batch(&mut self) -> Option<Batch> {
+        self.region.poll_batch(self.now)
+    }
+
+    /// Commits everything that waits, as a sink and a ledger that work would.
+    pub(crate) fn commit_all(&mut self) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.batch() {
+            self.ledger.commit(&batch.writes).unwrap();
+            self.region.handle_committed(self.now, batch.number, &Ok(()));
+            batches.push(batch);
+        }
+        batches
+    }
+
+    /// What has been said to devices since it was asked last.
+    pub(crate) fn said(&mut self) -> Vec<(DeviceId, Channel, Down)> {
+        self.pass(30);
+        let mut said = Vec::new();
+        while let Some((id, channel, bytes)) = self.region.poll_down(self.now) {
+            said.push((id, channel, message::decode::<Down>(&bytes).unwrap().0));
+        }
+        said
+    }
+
+    /// The newest `Ack` for a device.
+    pub(crate) fn ack(&mut self, device: &mut Device) -> Ack {
+        let said = self.said();
+        let ack = said
+            .into_iter()
+            .rev()
+            .find_map(|(id, channel, down)| match down {
+                Down::Ack(ack) if id == device.id && channel == Channel::Ack => Some(ack),
+                _ => None,
+            })
+            .expect("an Ack");
+        device.heard = ack.number;
+        ack
+    }
+
+    /// Greets, so that the device's next start is admitted.
+    pub(crate) fn greet(&mut self, device: &mut Device) {
+        let hello = device.hello();
+        self.hear(device, &hello);
+        self.ack(device);
+    }
+}
+
+/// A device with one lane that says what it is told to.
+pub(crate) struct Device {
+    pub(crate) id: DeviceId,
+    pub(crate) lane: Lane,
+    pub(crate) run: RunId,
+    pub(crate) tail: Place,
+    pub(crate) base: Place,
+    pub(crate) heard: AckNumber,
+}
+
+impl Device {
+    pub(crate) fn new(name: &str) -> Self {
+        let id = DeviceId::new(name).unwrap();
+        let run = RunId(name.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte)));
+        let origin = Place::ORIGIN;
+        Self { id, lane: Lane::Bulk, run, tail: origin, base: origin, heard: AckNumber::default() }
+    }
+
+    pub(crate) fn hello(&self) -> Vec<u8> {
+        let lane = HelloLane { lane: self.lane, run: self.run, base: self.base, next: self.tail };
+        encode(
+            &Up::Hello(Hello {
+                protocol_min: 1,
+                protocol_max: 1,
+                agent: "1.2.3".try_into().unwrap(),
+                session: SessionId(9),
+                boot: BootId([3; 16]),
+                reading: reading(),
+                heard: self.heard,
+                hardware_changed: false,
+                labels: [("site".try_into().unwrap(), "north".try_into().unwrap())].into_iter().collect(),
+                lanes: [lane].into_iter().collect(),
+            }),
+            &[],
+        )
+    }
+
+    /// Seals a start.
+    pub(crate) fn start(&mut self) -> Vec<u8> {
+        let header = ItemHeader::Start(Start { lane: self.lane, run: self.run, parent: self.tail });
+        let sealed = self.seal(header, &[]);
+        self.carry(&sealed)
+    }
+
+    /// Seals a block of `count` records with `bytes` of payload.
+    pub(crate) fn block(&mut self, count: u32, bytes: usize) -> Vec<u8> {
+        let sealed = self.sealed_block(count, bytes);
+        self.carry(&sealed)
+    }
+
+    pub(crate) fn sealed_block(&mut self, count: u32, bytes: usize) -> Vec<u8> {
+        let header = BlockHeader {
+            lane: self.lane,
+            run: self.run,
+            first: self.tail.seq,
+            prev: self.tail.chain,
+            count,
+            boot: BootId([3; 16]),
+            mono: Mono(1_000),
+            span_ns: 0,
+            wall: Unix(0),
+            clock: ClockState::Unset,
+            codec: 0,
+            raw_bytes: bytes as u32,
+        };
+        self.seal(ItemHeader::Block(header), &vec![b'x'; bytes])
+    }
+
+    fn seal(&mut self, header: ItemHeader, payload: &[u8]) -> Vec<u8> {
+        let mut sealed = vec![0; payload.len() + 256];
+        let len = item::seal(&header, payload, &mut sealed).unwrap();
+        sealed.truncate(len);
+        self.tail = header.end(&sealed);
+        sealed
+    }
+
+    /// The message that carries a sealed item.
+    pub(crate) fn carry(&self, sealed: &[u8]) -> Vec<u8> {
+        let told = Told { heard: self.heard, run: self.run, base: self.base };
+        encode(&Up::Item(Item { session: SessionId(9), reading: reading(), told: Some(told) }), sealed)
+    }
+}
+
+fn reading() -> Reading {
+    Reading { mono: Mono(2_000), wall: Unix(0), clock: ClockState::Unset, returned: None }
+}
+
+fn encode(up: &Up, sealed: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; sealed.len() + 4096];
+    let len = message::encode(up, sealed, &mut bytes).unwrap();
+    bytes.truncate(len);
+    bytes
+}

@@ -1,0 +1,285 @@
+//! The shore: a gateway with its embedded broker, its ledger and its archive, that can be killed.
+//!
+//! ```text
+//! gateway.toml   its configuration
+//! gateway.log    what it says
+//! data/          its ledger and archive
+//! ```
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use driftlog_gateway::status::Status;
+
+use crate::clock;
+use crate::process::{Process, ProcessError, Programs, run};
+use crate::usage::Usage;
+
+/// Time for a gateway to answer on its page.
+const ANSWER_WAIT: Duration = Duration::from_millis(500);
+/// Time for a gateway to be ready.
+const READY_WAIT: Duration = Duration::from_secs(30);
+/// Time for a gateway to finish its commit and end.
+const STOP_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait for a write to kill it in.
+const MID_WRITE_WAIT: Duration = Duration::from_secs(2);
+
+/// How a gateway is configured, where it is not as everywhere.
+#[derive(Clone, Debug)]
+pub struct GatewaySettings {
+    /// A file of the archive that has reached this is closed.
+    pub file_bytes_max: u64,
+    /// Whether closed files are compressed.
+    pub compress: bool,
+    /// How much the gateway says.
+    pub log_level: &'static str,
+    /// Another broker than the embedded one.
+    pub broker: Option<SocketAddr>,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self { file_bytes_max: 4 << 20, compress: true, log_level: "info", broker: None }
+    }
+}
+
+/// The shore.
+#[derive(Debug)]
+pub struct Shore {
+    folder: PathBuf,
+    programs: Programs,
+    broker: SocketAddr,
+    web: SocketAddr,
+    gateway: Option<Process>,
+    starts: u32,
+    used_before: Usage,
+}
+
+impl Shore {
+    /// Makes the folder of a gateway. Nothing runs yet.
+    ///
+    /// # Errors
+    /// When the folder or its configuration cannot be made.
+    pub fn new(programs: &Programs, folder: &Path, settings: &GatewaySettings) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let address = || io::Result::Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, crate::ports::free()?)));
+        let shore = Self {
+            folder: fs::canonicalize(folder)?,
+            programs: programs.clone(),
+            broker: settings.broker.map_or_else(address, Ok)?,
+            web: address()?,
+            gateway: None,
+            starts: 0,
+            used_before: Usage::default(),
+        };
+        fs::write(shore.config(), shore.config_text(settings))?;
+        Ok(shore)
+    }
+
+    fn config_text(&self, settings: &GatewaySettings) -> String {
+        let GatewaySettings { file_bytes_max, compress, log_level, broker } = settings;
+        let (data, web) = (self.data(), self.web);
+        let broker = match broker {
+            Some(other) => format!(r#"url = "mqtt://{other}""#),
+            None => format!(r#"listen = "{}""#, self.broker),
+        };
+        format!(
+            r#"data_dir = "{}"
+
+[broker]
+{broker}
+
+[archive]
+file_bytes_max = {file_bytes_max}
+compress = {compress}
+
+[web]
+listen = "{web}"
+
+[log]
+level = "{log_level}"
+"#,
+            data.display()
+        )
+    }
+
+    /// Where its broker listens.
+    #[must_use]
+    pub fn broker(&self) -> SocketAddr {
+        self.broker
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("gateway.toml")
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("gateway.log")
+    }
+
+    /// Its ledger and its archive.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Its archive.
+    #[must_use]
+    pub fn archive(&self) -> PathBuf {
+        self.data().join("archive")
+    }
+
+    /// How often it was started.
+    #[must_use]
+    pub fn starts(&self) -> u32 {
+        self.starts
+    }
+
+    /// Starts the gateway and does not wait for it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self) -> Result<(), ProcessError> {
+        let mut command = self.programs.gateway();
+        command.arg("run").arg("--config").arg(self.config());
+        self.gateway = Some(Process::start("the gateway", command, &self.log())?);
+        self.starts += 1;
+        Ok(())
+    }
+
+    /// Waits until the gateway is ready for devices.
+    ///
+    /// # Errors
+    /// When it is not within a named time, or has ended.
+    pub fn wait_ready(&mut self) -> Result<(), ProcessError> {
+        let web = self.web;
+        let Some(gateway) = self.gateway.as_mut() else { return Ok(()) };
+        let mut ended = None;
+        let is_ready = clock::wait_until(READY_WAIT, || {
+            ended = gateway.ended();
+            ended.is_some() || ask(web, "/readyz").is_ok()
+        });
+        match ended {
+            Some(status) => Err(gateway.error(format!("ended by itself with {status}"))),
+            None if is_ready => Ok(()),
+            None => Err(gateway.error(format!("is not ready after {READY_WAIT:?}"))),
+        }
+    }
+
+    /// Kills the gateway, and its broker with it, where it stands.
+    pub fn kill(&mut self) {
+        self.used_before = self.usage();
+        if let Some(mut gateway) = self.gateway.take() {
+            gateway.kill();
+        }
+    }
+
+    /// Kills the gateway, and its broker with it, just after it wrote something and before that is synced.
+    pub fn kill_in_mid_write(&mut self) {
+        self.used_before = self.usage();
+        if let Some(mut gateway) = self.gateway.take() {
+            gateway.kill_in_mid_write(MID_WRITE_WAIT);
+        }
+    }
+
+    /// Asks the gateway to stop and waits until it has ended well.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn stop(&mut self) -> Result<(), ProcessError> {
+        self.used_before = self.usage();
+        match self.gateway.take() {
+            Some(mut gateway) => gateway.stop(STOP_WAIT),
+            None => Ok(()),
+        }
+    }
+
+    /// An error if the gateway should run and does not.
+    ///
+    /// # Errors
+    /// The gateway ended by itself.
+    pub fn check(&mut self) -> Result<(), ProcessError> {
+        match self.gateway.as_mut().map(|gateway| (gateway.ended(), gateway)) {
+            Some((Some(status), gateway)) => Err(gateway.error(format!("ended by itself with {status}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The gateway's process, while it runs or is not yet missed.
+    pub fn gateway(&mut self) -> Option<&mut Process> {
+        self.gateway.as_mut()
+    }
+
+    /// What all gateways have used so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let now = self.gateway.as_ref().and_then(|gateway| gateway.usage().ok());
+        now.map_or(self.used_before, |now| self.used_before.and(now))
+    }
+
+    /// Its page for operators.
+    #[must_use]
+    pub fn page(&self) -> Page {
+        Page(self.web)
+    }
+
+    /// Runs `gateway audit` over the archive, which trusts no counter, and over what the spools of
+    /// devices say (`spool inspect --json`, in files).
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn audit(&self, spools: &[PathBuf]) -> io::Result<Audit> {
+        let mut command = self.programs.gateway();
+        command.arg("audit").arg("--archive").arg(self.archive());
+        for spool in spools {
+            command.arg("--spool").arg(spool);
+        }
+        let output = run(command)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let report = text(&output.stdout) + &text(&output.stderr);
+        Ok(Audit { is_kept: output.status.success(), report })
+    }
+}
+
+/// The page of a gateway, whether it runs or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Page(SocketAddr);
+
+impl Page {
+    /// How gateway and devices stand; nothing while it does not answer.
+    #[must_use]
+    pub fn status(self) -> Option<Status> {
+        serde_json::from_str(&ask(self.0, "/status").ok()?).ok()
+    }
+}
+
+/// What an audit said.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// The promise is kept: nothing lost, doubled or out of order (exit code 0).
+    pub is_kept: bool,
+    /// What it printed.
+    pub report: String,
+}
+
+/// The body of a page of the gateway.
+fn ask(web: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&web, ANSWER_WAIT)?;
+    stream.set_read_timeout(Some(ANSWER_WAIT))?;
+    // HTTP/1.0: the answer comes in one piece and ends with the connection.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: gateway\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    match head.lines().next() {
+        Some(first) if first.contains(" 200 ") => Ok(body.to_owned()),
+        first => Err(io::Error::other(format!("{path}: {first:?}"))),
+    }
+}

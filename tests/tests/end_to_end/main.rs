@@ -1,0 +1,19 @@
+//! End to end with real processes: agents, gateways and brokers that are killed, robbed of their
+//! memory, copied and cut off. At the end of each the archive is compared with what was written,
+//! byte for byte, and audited.
+//!
+//! `DRIFTLOG_ROUNDS` (20 unless set) says how often the suites in [`kill`] kill; `DRIFTLOG_SEED`
+//! (1 unless set) says when.
+
+#![expect(clippy::tests_outside_test_module, reason = "this whole crate is a test")]
+
+mod broker;
+mod corruption;
+mod identity;
+mod kill;
+mod ledger;
+mod overflow;
+mod reboot;
+mod stop;
+mod urgent;
+mod world;
