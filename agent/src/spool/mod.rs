@@ -32,6 +32,7 @@ mod find;
 mod frame;
 mod gaps;
 mod header;
+pub mod offline;
 mod order;
 mod quota;
 mod read;
