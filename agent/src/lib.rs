@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod compress;
 pub mod config;
+pub mod decompress;
 pub mod identity;
 pub mod link;
 pub mod log;

@@ -249,12 +249,10 @@ impl<D: Disk> Spool<D> {
     /// The last segment's file failed: nothing more is written to it.
     pub(crate) fn poison(&mut self) {
         self.log.tip.is_open = false;
-        if let Some(segment) = self.log.segments.back_mut() {
-            if segment.is_sound {
-                segment.is_sound = false;
-                let slot = segment.slot;
-                self.push_event(SpoolEvent::Poisoned { slot });
-            }
+        if let Some(segment) = self.log.segments.back_mut().filter(|segment| segment.is_sound) {
+            segment.is_sound = false;
+            let slot = segment.slot;
+            self.push_event(SpoolEvent::Poisoned { slot });
         }
     }
 

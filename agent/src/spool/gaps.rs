@@ -214,11 +214,9 @@ impl Gaps {
     pub(crate) fn trim(&mut self, runs: &Runs, base: &Place) {
         let key = runs.key(base);
         self.0.retain(|hole| runs.key(&hole.to) > key);
-        if let Some(first) = self.0.first_mut() {
-            if runs.key(&first.from) < key {
-                first.from = *base;
-                first.starts.retain(|(run, n)| runs.key_of(*run, *n) > key);
-            }
+        if let Some(first) = self.0.first_mut().filter(|first| runs.key(&first.from) < key) {
+            first.from = *base;
+            first.starts.retain(|(run, n)| runs.key_of(*run, *n) > key);
         }
     }
 }

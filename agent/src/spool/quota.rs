@@ -95,10 +95,9 @@ impl<D: Disk> Spool<D> {
                 other => return other,
             }
         }
-        if self.files.grow(&mut self.disk, bytes, room).map_err(SpoolError::Disk)? {
-            if let Some(file) = self.take_free(bytes)? {
-                return Ok(file);
-            }
+        let has_grown = self.files.grow(&mut self.disk, bytes, room).map_err(SpoolError::Disk)?;
+        if has_grown && let Some(file) = self.take_free(bytes)? {
+            return Ok(file);
         }
         Err(SpoolError::Full { bytes_max: self.config.bytes_max })
     }

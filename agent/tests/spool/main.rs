@@ -1,6 +1,11 @@
 //! The spool on a simulated flash.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "a failed seed can be made to say what it does")]
 
 mod appending;
 mod crash;
+mod damage;
 mod model;
+mod offline;
+mod room;
 mod support;

@@ -3,7 +3,7 @@
 
 use driftlog_agent::spool::disk::{Disk, SimDisk};
 use driftlog_agent::spool::{Durability, Overflow, Spool, SpoolConfig, SpoolError, SpoolEvent};
-use driftlog_proto::ids::{Chain, Lane, Place, RunId, Seq};
+use driftlog_proto::ids::{Lane, Place, RunId, Seq};
 use driftlog_proto::item::{self, BlockHeader, Cause, Gap, ItemHeader};
 use driftlog_proto::sender::{Kind, Stored};
 use driftlog_proto::time::{ClockState, Mono, Unix};
@@ -114,7 +114,13 @@ pub(crate) fn try_walk<D: Disk>(spool: &mut Spool<D>) -> Result<Vec<Published>, 
     let mut tries = 0;
     while place != spool.next_durable() {
         let Some(item) = spool.item_at(&place)? else {
-            panic!("nothing stands at {place:?} below {:?}; seen {seen:?}", spool.next_durable());
+            // A gap that was just declared may have merged with the one before it: read on from the
+            // base, as a sender does.
+            tries += 1;
+            assert!(tries < 1000, "nothing stands at {place:?} below {:?}: {seen:?}", spool.next_durable());
+            place = spool.base();
+            seen.clear();
+            continue;
         };
         assert_eq!(item.begin, place, "an item begins where it was asked for");
         if spool.read(&item, &mut bytes).is_err() {
@@ -133,7 +139,11 @@ pub(crate) fn try_walk<D: Disk>(spool: &mut Spool<D>) -> Result<Vec<Published>, 
             ItemHeader::Block(block) => {
                 assert_eq!(item.kind, Kind::Block);
                 assert_eq!((block.run, block.first, block.prev), (place.run, place.seq, place.chain));
-                assert_eq!(body, payload(block.run, block.first, block.count, body.len()), "a wrong record");
+                // Only the blocks that are made here are known by heart.
+                if block.mono == Mono(block.first.0 + 1) {
+                    let known = payload(block.run, block.first, block.count, body.len());
+                    assert_eq!(body, known, "a wrong record");
+                }
             }
             ItemHeader::Gap(gap) => {
                 assert_eq!(item.kind, Kind::Gap);
@@ -188,10 +198,6 @@ pub(crate) fn index_of(disk: &SimDisk, slot: u32) -> Option<u64> {
     let content = disk.content(slot)?;
     let at = [0, 512].into_iter().find(|at| content.get(*at..at + 8) == Some(b"driftspl"))?;
     Some(u64::from_le_bytes(content[at + 16..at + 24].try_into().ok()?))
-}
-
-pub(crate) fn place(run: u64, seq: u64, chain: Chain) -> Place {
-    Place { run: RunId(run), seq: Seq(seq), chain }
 }
 
 /// A random number generator for tests (splitmix64).
