@@ -131,7 +131,9 @@ impl App {
             if is_binary {
                 line.extend(bytes.iter().filter(|byte| **byte != b'\n'));
             } else {
-                line.extend(bytes.iter().map(|byte| b"0123456789abcdefghijklmnopqrst-/"[usize::from(byte & 31)]));
+                line.extend(
+                    bytes.iter().map(|byte| b"0123456789abcdefghijklmnopqrst-/"[usize::from(byte & 31)]),
+                );
             }
         }
         if random.one_in(50) {
