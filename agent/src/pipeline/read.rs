@@ -2,6 +2,7 @@
 
 use driftlog_proto::block::{Ending, Format, Part, Record, Severity, Source};
 use driftlog_proto::ids::Lane;
+use driftlog_proto::limits::RECORD_BYTES_MAX;
 use driftlog_proto::time::Now;
 
 use super::lane::{LaneOut, Opened};
@@ -30,11 +31,15 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         if self.is_paused() {
             return false;
         }
+        if self.is_divided {
+            self.seal_lanes(now, false);
+            self.is_divided = !self.settle_bulk(now);
+        }
         let is_full = |lane: &LaneOut<D>| !lane.packer.has_room() || lane.packer.body_bytes() >= SEAL_BYTES;
         if self.lanes.iter().any(is_full) {
             self.seal_lanes(now, false);
         }
-        !self.is_paused() && self.lanes.iter().all(|lane| lane.packer.has_room())
+        !self.is_paused() && !self.is_divided && self.lanes.iter().all(|lane| lane.packer.has_room())
     }
 
     /// Takes one line; false when there is none now.
@@ -65,6 +70,10 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             format: line.format,
             body: line.body,
         });
+        // Read again after a crash it would be divided elsewhere, or not at all: before the urgent
+        // lane takes what comes after it, the bulk lane's cursor is to stand behind the division.
+        let is_idle = line.ending == Ending::None && line.body.len() < RECORD_BYTES_MAX;
+        self.is_divided |= is_put && is_idle && matches!(line.part, Part::First | Part::Middle);
         if !is_put {
             // The block had room for any record; should it not, the line waits for the next one.
             self.sources.put_back();
