@@ -93,6 +93,8 @@ pub struct Pipeline<D: Disk, F: Files> {
     /// The cursors moved since they were last durable, first at this instant.
     cursors_moved: Option<Mono>,
     has_more: bool,
+    /// A line was divided because it was idle: nothing more is read before that is durable.
+    is_divided: bool,
     link_up: bool,
     memory_bytes: u64,
     refused: Option<Refusal>,
@@ -128,6 +130,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             beat_due: Mono::FOREVER,
             cursors_moved: None,
             has_more: true,
+            is_divided: false,
             link_up: false,
             memory_bytes: 0,
             refused: None,

@@ -71,6 +71,12 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         urgent.all(|lane| lane.settle(now.mono))
     }
 
+    /// Makes durable what the bulk lane has taken; false when something of it is open or not synced.
+    pub(super) fn settle_bulk(&mut self, now: Now) -> bool {
+        let mut bulk = self.lanes.iter_mut().filter(|lane| lane.lane == Lane::Bulk);
+        bulk.all(|lane| lane.packer.is_empty() && lane.settle(now.mono))
+    }
+
     /// Seals the urgent lane's open block; false when it could not be made durable.
     fn seal_urgent(&mut self, now: Now) -> bool {
         let Some(at) = self.lanes.iter().position(|lane| lane.lane == Lane::Urgent) else { return true };

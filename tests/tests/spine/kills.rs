@@ -168,3 +168,27 @@ fn an_agent_whose_urgent_lane_cannot_be_written_sleeps_between_its_tries() {
     world.settle();
     world.assert_complete();
 }
+
+/// Mixed seed 2940: what followed a line that had paused was urgent and sealed, the line's
+/// beginning not yet; after a kill the whole line seemed to be in the urgent lane already.
+#[test]
+fn a_line_that_paused_is_not_lost_when_urgent_lines_that_follow_it_are_sealed_first() {
+    for wait_ms in [50, 500, 2_000, 6_000] {
+        let mut world = World::with_device(wait_ms, |config| {
+            config.apps = 1;
+            config.style.errors_per_mille = 1000;
+            config.style.long_per_mille = 0;
+        });
+        world.machines[0].is_online = false;
+        world.write(0, 5);
+        let machine = &mut world.machines[0];
+        machine.apps[0].write_part(&machine.files, &mut Random::new(wait_ms));
+        world.run_ms(7_500);
+        world.write(0, 5);
+        world.run_ms(wait_ms);
+        world.machines[0].kill();
+        world.machines[0].start_at = world.now;
+        world.settle();
+        world.assert_complete();
+    }
+}

@@ -31,7 +31,7 @@ pub(crate) struct Written {
 pub(crate) struct App {
     name: String,
     path: String,
-    style: Style,
+    pub(crate) style: Style,
     lines: u64,
     /// Every file that it wrote; the last one is open.
     pub(crate) files: Vec<Written>,

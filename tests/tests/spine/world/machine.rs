@@ -126,10 +126,7 @@ impl Machine {
     /// Another device that was made from an image of this one.
     pub(crate) fn image(&self, seed: u64) -> Self {
         let fuse = Fuse::default();
-        let files = SimFiles::default();
-        for name in self.files.names() {
-            files.append(&name, &self.files.content(&name).unwrap_or_default());
-        }
+        let files = self.files.image();
         let copy = |app: &App| app.copy(&format!("copy{seed}"));
         Self {
             config: self.config.clone(),

@@ -138,6 +138,7 @@ impl World {
         let machine = &mut self.machines[at];
         let messages = machine.turn(self.now);
         let at_now = machine.now(self.now);
+        let at_now = machine.now(self.now);
         let topic = format!("driftlog/v1/{:02x}/{}/up", machine.config.device.shard(), machine.config.device);
         for bytes in messages {
             let to = To::Gateway { topic: topic.clone() };
