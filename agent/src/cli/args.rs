@@ -106,7 +106,7 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Long("format") => options.format = Some(format(&parser.value().map_err(refused)?)?),
             Long("lane") => options.lane = Some(lane(&parser.value().map_err(refused)?)?),
             Long("json") => options.json = true,
-            Long(name) => return Err(unknown("option", &name.to_owned(), "--", &OPTIONS)),
+            Long(name) => return Err(unknown("option", name, "--", &OPTIONS)),
             Short(letter) => return Err(error(format!("unknown option -{letter}"), SEE_HELP)),
             Value(word) => options.words.push(word.to_string_lossy().into_owned()),
         }

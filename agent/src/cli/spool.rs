@@ -32,7 +32,10 @@ pub(super) fn run(command: &SpoolCommand) -> u8 {
 /// What every lane of a state directory holds.
 pub(super) fn shown_in(directory: &Path, json: bool) -> u8 {
     let action = SpoolAction::Inspect { json };
-    in_directory(&SpoolCommand { action, from: SpoolFrom::Directory(directory.to_owned()), lane: None }, directory)
+    in_directory(
+        &SpoolCommand { action, from: SpoolFrom::Directory(directory.to_owned()), lane: None },
+        directory,
+    )
 }
 
 fn in_directory(command: &SpoolCommand, directory: &Path) -> u8 {
@@ -105,7 +108,9 @@ fn close(exported: &Exported) -> u8 {
     if gone + damaged + not_unpacked > 0 {
         let _ = fail(
             code,
-            format_args!("{records} records exported; {gone} declared lost, {damaged} damaged, {not_unpacked} not unpacked"),
+            format_args!(
+                "{records} records exported; {gone} declared lost, {damaged} damaged, {not_unpacked} not unpacked"
+            ),
         );
     }
     code

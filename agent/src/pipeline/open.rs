@@ -11,8 +11,8 @@ use super::{Pipeline, PipelineConfig};
 use crate::config::{Config, SourceConfig, SpoolSettings};
 use crate::source::{FileSource, OsFiles, PatternError, Patterns, Sources, SourcesConfig};
 use crate::spool::disk::{DiskError, OsDisk};
-use crate::state_dir::DEVICE_ID_FILE;
 use crate::spool::{Recovery, Spool, SpoolConfig, SpoolError};
+use crate::state_dir::DEVICE_ID_FILE;
 use crate::status::CoreStatus;
 use crate::{Core, Start};
 
