@@ -213,3 +213,18 @@ fn every_option_and_exit_code_of_both_programs_is_in_the_documents() {
         }
     }
 }
+
+#[test]
+fn the_tables_of_the_spool_format_are_those_of_the_code() {
+    let page = read("docs/spool-format.md");
+    for source in ["header", "frame", "tail"] {
+        let source = format!("agent/src/spool/{source}.rs");
+        let code = read(&source);
+        let table = between(&code, "//! ```text\n", "//! ```").next().unwrap();
+        assert!(table.lines().count() > 8, "{source}: {table}");
+        for line in table.lines().map(|line| line.trim_start_matches("//!").trim_end()) {
+            let shown = format!("   {line}\n");
+            assert!(page.contains(&shown), "{source} has a line that docs/spool-format.md has not:\n{line}");
+        }
+    }
+}
