@@ -9,3 +9,4 @@ mod model;
 mod offline;
 mod room;
 mod support;
+mod vectors;
