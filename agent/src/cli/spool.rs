@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::decompress::Zstd;
 use crate::pipeline::SPOOL_FOLDER;
 use crate::spool::disk::OsDisk;
-use crate::spool::offline::{ExportFormat, Exported, Offline, Progress};
+use crate::spool::offline::{ExportFormat, Exported, Inspection, Offline, Progress};
 use crate::state_dir::DEVICE_ID_FILE;
 
 /// Long work says how far it is after this many records, on a terminal.
@@ -51,8 +51,8 @@ fn in_directory(command: &SpoolCommand, directory: &Path) -> u8 {
             ),
         );
     }
-    let each = found.iter().map(|(_, folder)| match Offline::open(folder) {
-        Ok(mut spool) => act(command.action, &mut spool, &device_id(folder)),
+    let each = found.iter().map(|(lane, folder)| match Offline::open(folder) {
+        Ok(mut spool) => act(command.action, &mut spool, *lane, &device_id(folder)),
         Err(error) => fail(FAILED, format_args!("error: {}: {error}", folder.display())),
     });
     each.max().unwrap_or(DONE)
@@ -77,10 +77,13 @@ fn device_id(folder: &Path) -> String {
     text.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-fn act(action: SpoolAction, spool: &mut Offline<OsDisk>, device_id: &str) -> u8 {
+fn act(action: SpoolAction, spool: &mut Offline<OsDisk>, lane: Lane, device_id: &str) -> u8 {
     let mut progress = Shown::default();
     match action {
-        SpoolAction::Inspect { json } => show(&spool.inspect(device_id), json),
+        SpoolAction::Inspect { json } => {
+            // A spool that never took a block does not say which lane it is; its folder does.
+            show(&Inspection { lane: lane.name(), ..spool.inspect(device_id) }, json)
+        }
         SpoolAction::Verify { json } => {
             let verified = spool.verify(&mut |at| progress.show(at));
             let code = show(&verified, json);
