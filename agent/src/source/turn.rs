@@ -19,7 +19,7 @@ pub(crate) const BUFFER_BYTES: usize = ANCHOR_BYTES_MAX + 64 * 1024;
 const KEY_BYTES_MAX: usize = 256;
 
 const _: () = assert!(
-    BUFFER_BYTES > ANCHOR_BYTES_MAX + driftlog_proto::limits::RECORD_BYTES_MAX,
+    BUFFER_BYTES > ANCHOR_BYTES_MAX + RECORD_BYTES_MAX,
     "a full buffer must hold a line or a part, or a turn would give out nothing"
 );
 
