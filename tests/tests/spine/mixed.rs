@@ -126,10 +126,7 @@ fn happen(world: &mut World, at: usize, random: &mut Random) {
             machine.kill();
         }
         12 => machine.config.wall_offset = random.within(0..1 << 60) as i64 - (1 << 59),
-        _ => {
-            let kinds = ["sync"; 1];
-            flash.disk().fail(kinds[0], DiskErrorKind::Io, 1);
-        }
+        _ => flash.disk().fail("sync", DiskErrorKind::Io, 1),
     }
     if machine.pipeline.is_none() {
         machine.start_at = now + random.within(1..20_000) as i64 * MS;

@@ -52,10 +52,6 @@ impl App {
         }
     }
 
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
     /// A copy that goes on writing under its own name: what it writes then differs.
     pub(crate) fn copy(&self, name: &str) -> Self {
         Self { name: name.to_owned(), ..self.clone() }

@@ -108,7 +108,7 @@ impl World {
         let next = self.next().max(self.now) + 100_000 + late;
         self.now = next.min(until.max(self.now + 1));
         self.connect();
-        let mut touched = self.deliver();
+        let touched = self.deliver();
         for at in 0..self.machines.len() {
             let is_early = self.random.one_in(8);
             let is_due = self.machines[at].deadline() <= self.now;
@@ -117,7 +117,6 @@ impl World {
             }
             self.machines[at].count_turn(self.now, is_due);
         }
-        touched.clear();
         for (device, channel, bytes) in self.shore.turn(self.now) {
             self.tell(&device, channel, &bytes);
         }
@@ -137,8 +136,6 @@ impl World {
     fn turn(&mut self, at: usize) {
         let machine = &mut self.machines[at];
         let messages = machine.turn(self.now);
-        let at_now = machine.now(self.now);
-        let at_now = machine.now(self.now);
         let topic = format!("driftlog/v1/{:02x}/{}/up", machine.config.device.shard(), machine.config.device);
         for bytes in messages {
             let to = To::Gateway { topic: topic.clone() };

@@ -20,7 +20,6 @@ pub(crate) struct Record {
     pub(crate) device: String,
     pub(crate) lane: String,
     pub(crate) run: u64,
-    pub(crate) seq: u64,
     pub(crate) path: String,
     file: String,
     offset: u64,
@@ -68,7 +67,7 @@ impl Archived {
                 let number = if own["notice"].is_null() { seq } else { 0 };
                 assert!(identities.insert((identity, number)), "twice in the archive: {value}");
                 if own["kind"] == "record" {
-                    records.push(Record::new(&value, seq));
+                    records.push(Record::new(&value));
                 }
             }
         }
@@ -167,7 +166,7 @@ impl Archived {
 }
 
 impl Record {
-    fn new(value: &Value, seq: u64) -> Self {
+    fn new(value: &Value) -> Self {
         let own = &value["driftlog"];
         let mut bytes = match own["body"].as_str() {
             Some(body) => base64_decode(body).unwrap(),
@@ -180,7 +179,6 @@ impl Record {
             device: text(&value["host"]["id"]),
             lane: text(&own["lane"]),
             run: u64::from_str_radix(&text(&own["run"]), 16).unwrap(),
-            seq,
             path: text(&value["log"]["file"]["path"]),
             file: text(&own["file"]),
             offset: value["log"]["offset"].as_u64().unwrap(),
