@@ -163,7 +163,7 @@ impl Ending {
         writeln!(out, "Three commands to try next:\n")?;
         writeln!(out, "  {driftlog} gateway cat {device} --config {config} | tail")?;
         writeln!(out, "  {driftlog} gateway audit --archive {archive} --json")?;
-        writeln!(out, "  cargo demo -- --input /var/log --devices 8")
+        writeln!(out, "  cargo demo --input /var/log --devices 8")
     }
 }
 
