@@ -81,10 +81,11 @@ impl Gateway {
                 }
             }
             Up::Item(envelope) => {
-                if let Some((session, mono, received)) = &mut self.session {
-                    if *session == envelope.session && envelope.reading.mono > *mono {
-                        (*mono, *received) = (envelope.reading.mono, now);
-                    }
+                if let Some((session, mono, received)) = &mut self.session
+                    && *session == envelope.session
+                    && envelope.reading.mono > *mono
+                {
+                    (*mono, *received) = (envelope.reading.mono, now);
                 }
                 let (header, _) = item::open(tail).unwrap();
                 let end = header.end(tail);
