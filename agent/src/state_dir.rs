@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// The file that says whose state it is, for whoever reads it without its agent.
+pub const DEVICE_ID_FILE: &str = "device_id";
 /// Name of the status socket in the state directory.
 pub const SOCKET_NAME: &str = "agent.sock";
 /// Name of the lock in the state directory.

@@ -63,7 +63,8 @@ pub struct ClockStatus {
     pub offset_ns: i64,
     /// Half the width of the interval in which the true time lies, nanoseconds.
     pub bound_ns: u64,
-    /// How much faster real time passes than the device's monotonic clock, in 1e-9.
+    /// How much faster than the gateway's the device's monotonic clock runs, in 1e-9; 0 while it is
+    /// not known.
     pub drift_ppb: i64,
 }
 

@@ -1,5 +1,6 @@
 //! The gateway's client against its embedded broker, and what the embedded broker does and does
 //! not do: what the rest of the gateway relies on is stated here.
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The loop round the core, with the real broker and page and a core that only notes what it is
 //! given.
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -28,10 +28,10 @@ fn main() -> ExitCode {
         Some("agent") => driftlog_agent::cli::main(args),
         // The gateway skips the name of its program.
         Some("gateway") => driftlog_gateway::cli::main(std::iter::once(what).chain(args)),
-        Some("figures") => driftlog_tests::figures::main(args),
+        Some("figures") => driftlog_tests::figures::main(after_dashes(args)),
         Some("floor") => driftlog_tests::figures::floor::main(args),
         Some("broker") => broker(args.next()),
-        Some("demo") => driftlog_tests::demo::main(args),
+        Some("demo") => driftlog_tests::demo::main(after_dashes(args)),
         Some("--help" | "-h") => {
             let _ = std::io::stdout().lock().write_all(HELP.as_bytes());
             ExitCode::SUCCESS
@@ -41,6 +41,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// `cargo demo -- --seconds 9` says the same as `cargo demo --seconds 9`.
+fn after_dashes(args: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    args.enumerate().filter(|(at, arg)| *at > 0 || arg != "--").map(|(_, arg)| arg)
 }
 
 /// The gateway's embedded broker by itself, until it is killed.

@@ -58,9 +58,12 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(slug).collect()
 }
 
+/// Whether this is meant as a path; `gateway/generation` is a key of the ledger.
 fn is_path_of_code(span: &str) -> bool {
     let tops = ["proto/", "agent/", "gateway/", "tests/", "docs/", ".ci/"];
-    tops.iter().any(|top| span.starts_with(top)) && !span.contains(['*', '<', ' ', '…'])
+    let below = tops.iter().find_map(|top| span.strip_prefix(top));
+    let is_path = |below: &str| below.is_empty() || below.starts_with("src") || below.contains(['/', '.']);
+    below.is_some_and(is_path) && !span.contains(['*', '<', ' ', '…'])
 }
 
 /// The text of a program's `--help`, from its source.
@@ -207,6 +210,21 @@ fn every_option_and_exit_code_of_both_programs_is_in_the_documents() {
                 operate.contains(&format!("\n| {code} | ")),
                 "docs/operate.md does not tell exit code {code}"
             );
+        }
+    }
+}
+
+#[test]
+fn the_tables_of_the_spool_format_are_those_of_the_code() {
+    let page = read("docs/spool-format.md");
+    for source in ["header", "frame", "tail"] {
+        let source = format!("agent/src/spool/{source}.rs");
+        let code = read(&source);
+        let table = between(&code, "//! ```text\n", "//! ```").next().unwrap();
+        assert!(table.lines().count() > 8, "{source}: {table}");
+        for line in table.lines().map(|line| line.trim_start_matches("//!").trim_end()) {
+            let shown = format!("   {line}\n");
+            assert!(page.contains(&shown), "{source} has a line that docs/spool-format.md has not:\n{line}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 usage or configuration.
 
 mod args;
+mod spool;
 mod status;
 
 use std::ffi::OsString;
@@ -30,6 +31,12 @@ usage:
   driftlog-agent run    [--config FILE]           run until SIGTERM
   driftlog-agent check  [--config FILE]           validate the configuration, touch nothing
   driftlog-agent status [--config FILE] [--json]  what is spooled, sent, acknowledged, dropped and why
+  driftlog-agent spool inspect [--config FILE | --dir DIR] [--lane LANE] [--json]
+                                                  what a spool holds; needs no agent, changes nothing
+  driftlog-agent spool verify  [--config FILE | --dir DIR] [--lane LANE] [--json]
+                                                  reads all of it; exit 1 when something is damaged
+  driftlog-agent spool export  [--config FILE | --dir DIR] [--lane LANE] [--format text|ndjson]
+                                                  the log lines that are not acknowledged, to stdout
   driftlog-agent --version
   driftlog-agent --help
 
@@ -53,6 +60,7 @@ pub fn main_with<C: Core>(args: impl IntoIterator<Item = OsString>) -> ExitCode 
             Err(error) => fail(FAILED, format_args!("error: {error}")),
         }),
         Ok(Command::Check { config }) => configured(&config, |config| say(&summary(config))),
+        Ok(Command::Spool(command)) => spool::run(&command),
         Ok(Command::Status { config, json }) => configured(&config, |config| status::show(config, json)),
     };
     ExitCode::from(code)

@@ -15,13 +15,18 @@ pub(super) fn show(config: &Config, json: bool) -> u8 {
             Err(error) => fail(FAILED, format_args!("error: {error}")),
         },
         Ok(status) => say(&words(config, &status)),
-        Err(error) => fail(
-            FAILED,
-            format_args!(
-                "error: no agent answers in {}: {error}\nhint: is it running, and may you read that directory?",
-                config.state_dir.display()
-            ),
-        ),
+        Err(error) => {
+            let _ = fail(
+                FAILED,
+                format_args!(
+                    "error: no agent answers in {}: {error}\nhint: is it running, and may you read that directory? \
+                     What stands in its spool:",
+                    config.state_dir.display()
+                ),
+            );
+            // Exit code 1 in any case: there is no status of an agent that does not run.
+            super::spool::shown_in(&config.state_dir, json).max(FAILED)
+        }
     }
 }
 

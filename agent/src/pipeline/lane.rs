@@ -8,8 +8,8 @@ use driftlog_proto::sender::Sender;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use super::RETRY_MS;
-use crate::spool::Spool;
 use crate::spool::disk::Disk;
+use crate::spool::{Durability, Spool};
 
 /// The instant at which a block was opened.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +63,21 @@ impl<D: Disk> LaneOut<D> {
     }
 
     pub(super) fn sync_now(&mut self, now: Mono) {
-        if let Err(error) = self.spool.sync(now) {
+        if let Err(error) = self.spool.sync_now(now) {
             self.failed(now, &error);
         }
+    }
+
+    /// Makes durable what the spool has taken, though the policy would let it wait; false when
+    /// that failed. With durability `none` nothing is ever more durable than it is.
+    pub(super) fn settle(&mut self, now: Mono) -> bool {
+        if self.spool.is_synced() || self.spool.config().durability == Durability::None {
+            return true;
+        }
+        if now >= self.retry_at {
+            self.sync_now(now);
+        }
+        self.spool.is_synced()
     }
 
     /// A write to the spool failed: nothing was changed; it is tried again after a while.
@@ -88,15 +100,15 @@ impl<D: Disk> LaneOut<D> {
         self.retry_at = Mono(0);
     }
 
-    /// When the lane has something to do.
-    pub(super) fn deadline(&self, delay_ms: u64) -> Mono {
+    /// When the lane has something to do; `sealed_from`: it cannot be sealed before that.
+    pub(super) fn deadline(&self, delay_ms: u64, sealed_from: Mono) -> Mono {
         let seal = match &self.opened {
             _ if self.retry_at > Mono(0) => self.retry_at,
             Some(opened) if opened.is_pressing => Mono(0),
             Some(opened) => opened.mono.plus_ms(delay_ms),
             None => Mono::FOREVER,
         };
-        seal.min(self.spool.poll_deadline()).min(self.sender.poll_deadline())
+        seal.max(sealed_from).min(self.spool.poll_deadline()).min(self.sender.poll_deadline())
     }
 
     /// Whether the open block is to be sealed now.

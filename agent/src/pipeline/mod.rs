@@ -93,6 +93,8 @@ pub struct Pipeline<D: Disk, F: Files> {
     /// The cursors moved since they were last durable, first at this instant.
     cursors_moved: Option<Mono>,
     has_more: bool,
+    /// A line was divided because it was idle: nothing more is read before that is durable.
+    is_divided: bool,
     link_up: bool,
     memory_bytes: u64,
     refused: Option<Refusal>,
@@ -128,6 +130,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             beat_due: Mono::FOREVER,
             cursors_moved: None,
             has_more: true,
+            is_divided: false,
             link_up: false,
             memory_bytes: 0,
             refused: None,
@@ -194,8 +197,14 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         if self.has_more && !self.is_paused() {
             return Mono(0);
         }
-        let lanes = self.lanes.iter().map(|lane| lane.deadline(self.delay_ms())).min();
-        let cursors = self.cursors_moved.map_or(Mono::FOREVER, |at| at.plus_ms(CURSORS_MS));
+        // A bulk block waits while the urgent lane cannot be sealed, and its own time may be past.
+        let urgent = self.lanes.iter().filter(|lane| lane.lane == Lane::Urgent);
+        let bulk_from = urgent.map(|lane| lane.retry_at).max().unwrap_or(Mono(0));
+        let sealed_from = |lane: Lane| if lane == Lane::Bulk { bulk_from } else { Mono(0) };
+        let lanes =
+            self.lanes.iter().map(|lane| lane.deadline(self.delay_ms(), sealed_from(lane.lane))).min();
+        let cursors = self.cursors_moved.filter(|_| !self.is_paused());
+        let cursors = cursors.map_or(Mono::FOREVER, |at| at.plus_ms(CURSORS_MS));
         let sources = if self.is_paused() { Mono::FOREVER } else { self.sources.poll_deadline() };
         let beat = if self.session.is_answered() { self.beat_due } else { Mono::FOREVER };
         lanes.unwrap_or(Mono::FOREVER).min(cursors).min(sources).min(beat).min(self.session.poll_deadline())

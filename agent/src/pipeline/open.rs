@@ -12,6 +12,7 @@ use crate::config::{Config, SourceConfig, SpoolSettings};
 use crate::source::{FileSource, OsFiles, PatternError, Patterns, Sources, SourcesConfig};
 use crate::spool::disk::{DiskError, OsDisk};
 use crate::spool::{Recovery, Spool, SpoolConfig, SpoolError};
+use crate::state_dir::DEVICE_ID_FILE;
 use crate::status::CoreStatus;
 use crate::{Core, Start};
 
@@ -50,6 +51,7 @@ impl Core for Device {
     fn open(start: Start<'_>) -> Result<Self, OpenError> {
         let (config, settings) = (start.config, &start.config.spool);
         let folder = config.state_dir.join(SPOOL_FOLDER);
+        remember_device(config);
         let bulk = open_lane(&folder, Lane::Bulk, settings, &start)?;
         // A lane that is switched off still drains what it has.
         let has_urgent = settings.urgent_severity_min.is_some() || folder.join(Lane::Urgent.name()).exists();
@@ -110,6 +112,16 @@ impl Core for Device {
 
     fn is_drained(&self) -> bool {
         Self::is_drained(self)
+    }
+}
+
+/// Says in the state directory whose spool it is, for whoever reads it without its agent.
+fn remember_device(config: &Config) {
+    let file = config.state_dir.join(DEVICE_ID_FILE);
+    let id = format!("{}\n", config.device_id);
+    let is_there = std::fs::read_to_string(&file).is_ok_and(|text| text == id);
+    if !is_there && let Err(error) = std::fs::write(&file, id) {
+        log::warn!("cannot write {}: {error}", file.display());
     }
 }
 

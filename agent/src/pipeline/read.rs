@@ -2,6 +2,7 @@
 
 use driftlog_proto::block::{Ending, Format, Part, Record, Severity, Source};
 use driftlog_proto::ids::Lane;
+use driftlog_proto::limits::RECORD_BYTES_MAX;
 use driftlog_proto::time::Now;
 
 use super::lane::{LaneOut, Opened};
@@ -17,10 +18,10 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             if self.is_paused() {
                 return;
             }
-            if self.is_any_full() {
+            if self.is_divided || self.is_any_full() {
                 // Sealing takes as long as a sync: what is read after it would carry an instant
                 // before it was written. The next poll comes at once, with a new one.
-                self.seal_lanes(now, false);
+                self.seal_first(now);
                 self.has_more = true;
                 return;
             }
@@ -33,15 +34,23 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         self.put_notices(now);
     }
 
-    /// Whether a line can be taken: blocks that are full are sealed first.
+    /// Whether a line can be taken: what has to be sealed first is sealed.
     fn make_room(&mut self, now: Now) -> bool {
         if self.is_paused() {
             return false;
         }
-        if self.is_any_full() {
-            self.seal_lanes(now, false);
+        if self.is_divided || self.is_any_full() {
+            self.seal_first(now);
         }
-        !self.is_paused() && self.lanes.iter().all(|lane| lane.packer.has_room())
+        !self.is_paused() && !self.is_divided && self.lanes.iter().all(|lane| lane.packer.has_room())
+    }
+
+    /// Seals what has to be sealed before another line is taken.
+    fn seal_first(&mut self, now: Now) {
+        self.seal_lanes(now, false);
+        if self.is_divided {
+            self.is_divided = !self.settle_bulk(now);
+        }
     }
 
     fn is_any_full(&self) -> bool {
@@ -77,6 +86,10 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             format: line.format,
             body: line.body,
         });
+        // Read again after a crash it would be divided elsewhere, or not at all: before the urgent
+        // lane takes what comes after it, the bulk lane's cursor is to stand behind the division.
+        let is_idle = line.ending == Ending::None && line.body.len() < RECORD_BYTES_MAX;
+        self.is_divided |= is_put && is_idle && matches!(line.part, Part::First | Part::Middle);
         if !is_put {
             // The block had room for any record; should it not, the line waits for the next one.
             self.sources.put_back();

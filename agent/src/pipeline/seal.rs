@@ -59,9 +59,22 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
 
     /// Seals every open block; `with_cursors`: also cursors that no block carries.
     pub(super) fn seal_lanes(&mut self, now: Now, with_cursors: bool) {
-        if self.seal_urgent(now) {
+        if self.seal_urgent(now) && self.settle_urgent(now) {
             self.seal_bulk(now, with_cursors);
         }
+    }
+
+    /// The bulk lane's cursors cover both lanes: what the urgent lane has taken must be durable
+    /// before they are written, or a power cut could keep them and lose it.
+    fn settle_urgent(&mut self, now: Now) -> bool {
+        let mut urgent = self.lanes.iter_mut().filter(|lane| lane.lane == Lane::Urgent);
+        urgent.all(|lane| lane.settle(now.mono))
+    }
+
+    /// Makes durable what the bulk lane has taken; false when something of it is open or not synced.
+    pub(super) fn settle_bulk(&mut self, now: Now) -> bool {
+        let mut bulk = self.lanes.iter_mut().filter(|lane| lane.lane == Lane::Bulk);
+        bulk.all(|lane| lane.packer.is_empty() && lane.settle(now.mono))
     }
 
     /// Seals the urgent lane's open block; false when it could not be made durable.

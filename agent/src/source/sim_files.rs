@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::files::{FileError, FileErrorCause, Files, Kind, Stat};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inode {
     content: Vec<u8>,
     born: u64,
@@ -18,7 +18,7 @@ struct Inode {
     handles: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct World {
     names: BTreeMap<String, u64>,
     links: BTreeMap<String, String>,
@@ -121,6 +121,15 @@ impl Default for SimFiles {
 }
 
 impl SimFiles {
+    /// Another file system with the same files, as a copy of its whole disk has them.
+    #[must_use]
+    pub fn image(&self) -> Self {
+        let mut world = self.0.borrow().clone();
+        world.inodes.values_mut().for_each(|inode| inode.handles = 0);
+        world.inodes.retain(|_, inode| inode.names > 0);
+        Self(Rc::new(RefCell::new(world)))
+    }
+
     /// Adds bytes to the end of a file, which is made where there is none.
     pub fn append(&self, path: &str, bytes: &[u8]) {
         let mut world = self.0.borrow_mut();

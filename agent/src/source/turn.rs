@@ -2,6 +2,7 @@
 //! lines are given out, and it goes to the end of the queue if there may be more.
 
 use driftlog_proto::block::{Ending, Format, Part, Severity};
+use driftlog_proto::limits::RECORD_BYTES_MAX;
 use driftlog_proto::time::Mono;
 
 use super::cursor::file_key;
@@ -18,7 +19,7 @@ pub(crate) const BUFFER_BYTES: usize = ANCHOR_BYTES_MAX + 64 * 1024;
 const KEY_BYTES_MAX: usize = 256;
 
 const _: () = assert!(
-    BUFFER_BYTES > ANCHOR_BYTES_MAX + driftlog_proto::limits::RECORD_BYTES_MAX,
+    BUFFER_BYTES > ANCHOR_BYTES_MAX + RECORD_BYTES_MAX,
     "a full buffer must hold a line or a part, or a turn would give out nothing"
 );
 
@@ -87,6 +88,11 @@ pub(crate) fn after(
     };
     let begun = if let Within::Line { begun, .. } = within { begun } else { at };
     let goes_on = ending == Ending::None && matches!(part, Part::First | Part::Middle);
+    // Where a line is divided because it was idle, it is divided elsewhere when it is read again
+    // after a crash. Lanes would disagree about what they have of it: from here on it shows no
+    // severity, and so takes the bulk lane, where its bytes and its cursor reach the flash as one.
+    let is_idle = goes_on && body.len() < RECORD_BYTES_MAX;
+    let severity = if is_idle { Severity::UNSPECIFIED } else { severity };
     let next = if goes_on { Within::Line { begun, severity: severity.number() } } else { Within::Start };
     (next, severity, format)
 }

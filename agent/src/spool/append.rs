@@ -217,7 +217,7 @@ impl<D: Disk> Spool<D> {
         }
         if self.log.tip.used - self.log.tip.synced > UNSYNCED_BYTES_MAX {
             // The frame is taken, whatever comes of this; a failure shows at the next one.
-            if let Err(error) = self.sync(Mono::FOREVER) {
+            if let Err(error) = self.sync_now(now) {
                 self.report.last_error = Some(error.to_string());
             }
         }
@@ -280,7 +280,21 @@ impl<D: Disk> Spool<D> {
     /// When the sync failed: the file is given up, and what was not synced is written again with
     /// the next append or sync.
     pub fn sync(&mut self, now: Mono) -> Result<(), SpoolError> {
-        if now < self.poll_deadline() || self.log.tip.synced == self.log.tip.used {
+        if now < self.poll_deadline() { Ok(()) } else { self.sync_now(now) }
+    }
+
+    /// Whether everything that was taken is synced.
+    #[must_use]
+    pub const fn is_synced(&self) -> bool {
+        self.log.tip.synced == self.log.tip.used
+    }
+
+    /// Syncs what was written, whether it is due or not.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync).
+    pub fn sync_now(&mut self, now: Mono) -> Result<(), SpoolError> {
+        if self.is_synced() {
             return Ok(());
         }
         let result = if self.log.tip.is_open {

@@ -215,7 +215,7 @@ fn recorded(run: &Run, names: &[SinkRole], sink: usize, taken: &Taken) -> Option
     };
     let marks: Vec<Mark> =
         names.iter().enumerate().filter_map(|(at, role)| mark_of(at, &role.name)).collect();
-    (!marks.is_empty()).then(|| RunRecord {
+    (!marks.is_empty()).then_some(RunRecord {
         run: run.run,
         parent: run.parent,
         begin: run.begin,

@@ -81,10 +81,11 @@ impl Gateway {
                 }
             }
             Up::Item(envelope) => {
-                if let Some((session, mono, received)) = &mut self.session {
-                    if *session == envelope.session && envelope.reading.mono > *mono {
-                        (*mono, *received) = (envelope.reading.mono, now);
-                    }
+                if let Some((session, mono, received)) = &mut self.session
+                    && *session == envelope.session
+                    && envelope.reading.mono > *mono
+                {
+                    (*mono, *received) = (envelope.reading.mono, now);
                 }
                 let (header, _) = item::open(tail).unwrap();
                 let end = header.end(tail);
@@ -246,13 +247,13 @@ impl Gateway {
 
 impl Gateway {
     /// The notices that the first sink holds.
-    pub fn notices(&self) -> Vec<Notice> {
+    pub(crate) fn notices(&self) -> Vec<Notice> {
         let notice = |entry: &Entry| if let Step::Notice(notice) = entry.step { Some(notice) } else { None };
         self.durable[0].iter().filter_map(notice).collect()
     }
 
     /// The first sink holds no record of a run twice, and each run's in order and without a hole.
-    pub fn judge_runs(&self) -> BTreeMap<RunId, Seq> {
+    pub(crate) fn judge_runs(&self) -> BTreeMap<RunId, Seq> {
         let mut at: BTreeMap<RunId, Seq> = BTreeMap::new();
         for entry in &self.durable[0] {
             let begin = match (&entry.step, &entry.block) {
@@ -274,7 +275,7 @@ impl Gateway {
     }
 
     /// The ledger is lost; the sinks keep what they have.
-    pub fn lose_ledger(&mut self) {
+    pub(crate) fn lose_ledger(&mut self) {
         self.ledger.clear();
         self.restart();
     }

@@ -4,12 +4,7 @@
 //!
 //! `DRIFTLOG_PAIR_SEEDS=from..to` runs other seeds; a failure prints its own.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test stops at what it did not expect"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it did not expect")]
 
 mod device;
 mod gateway;

@@ -114,9 +114,15 @@ fn beat() -> impl Strategy<Value = Beat> {
             uptime_ms,
             memory_bytes,
             lines_cut,
-            lanes: lanes.into_iter().collect(),
+            lanes: one_of_each(lanes, |lane| lane.lane).into_iter().collect(),
         },
     )
+}
+
+/// At most one entry for each lane.
+fn one_of_each<T>(mut lanes: Vec<T>, lane: impl Fn(&T) -> Lane) -> Vec<T> {
+    lanes.dedup_by_key(|entry| lane(entry));
+    lanes
 }
 
 pub(crate) fn up() -> impl Strategy<Value = Up> {
@@ -143,7 +149,7 @@ fn ack() -> impl Strategy<Value = Ack> {
             number,
             sent: Unix(sent),
             echo,
-            lanes: lanes.into_iter().collect(),
+            lanes: one_of_each(lanes, |lane| lane.lane).into_iter().collect(),
         },
     )
 }

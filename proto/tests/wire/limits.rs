@@ -149,7 +149,9 @@ fn a_beat_has_at_most_one_entry_for_each_lane() {
         paused: true,
     };
     let beat = |lanes: &[BeatLane]| bytes(&AnyUp::Beat((SessionId(1), READING, 1, 2, 3, lanes)));
-    assert!(decode::<Up>(&beat(&[lane; LANES_MAX])).is_ok());
+    let urgent = BeatLane { lane: Lane::Urgent, ..lane };
+    assert!(decode::<Up>(&beat(&[lane, urgent])).is_ok());
+    assert_eq!(decode::<Up>(&beat(&[lane; LANES_MAX])), Err(Malformed::Limit("LANES_MAX")));
     assert_eq!(decode::<Up>(&beat(&[lane; LANES_MAX + 1])), Err(Malformed::Encoding));
 }
 
@@ -164,8 +166,12 @@ fn an_ack_is_taken_at_each_limit_and_refused_beyond_it() {
     let echo = Echo { session: SessionId(u64::MAX), mono: Mono(u64::MAX), received: Unix(i64::MIN) };
     let ack = |lanes: &[AnyAckLane<'_>]| bytes(&AnyDown::Ack((NUMBER, Unix(i64::MIN), Some(echo), lanes)));
 
-    let largest = ack(&[full; LANES_MAX]);
+    let largest = ack(&[AnyAckLane { lane: Lane::Bulk, ..full }, full]);
     assert!(decode::<Down>(&largest).is_ok());
+    assert_eq!(decode::<Down>(&ack(&[full; LANES_MAX])), Err(Malformed::Limit("LANES_MAX")));
+    let backwards = [Range { run: RunId(1), first: Seq(2), end: Seq(1) }];
+    let backwards = ack(&[AnyAckLane { received: &backwards, ..ACK_LANE }]);
+    assert_eq!(decode::<Down>(&backwards), Err(Malformed::Order));
     assert!(largest.len() <= 2048, "an Ack at every limit is small: {}", largest.len());
     for beyond in [
         ack(&[full; LANES_MAX + 1]),

@@ -109,7 +109,7 @@ impl Corpus {
                 self.plain_line(out);
                 let words = self.random.between(4_000, 15_000);
                 for _ in 0..words {
-                    out.extend_from_slice(format!(" {:08x}", self.random.next() as u32).as_bytes());
+                    out.extend_from_slice(format!(" {:08x}", self.random.number() as u32).as_bytes());
                 }
                 out.push(b'\n');
             }

@@ -110,7 +110,7 @@ fn logfmt(moment: &Moment, random: &mut Random) -> String {
     format!(
         r#"time={} level={level} unit={unit} msg="{word}" request={:08x} took={}ms bytes={}"#,
         stamp(moment),
-        random.next() as u32,
+        random.number() as u32,
         random.below(800),
         random.below(100_000)
     )

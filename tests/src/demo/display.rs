@@ -19,6 +19,7 @@ pub(super) struct Display {
     lines_drawn: usize,
     events_told: usize,
     shown_at: Option<Duration>,
+    last_told: String,
 }
 
 impl Display {
@@ -27,7 +28,14 @@ impl Display {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let is_terminal = io::stdout().is_terminal() && !is_dumb;
         let has_colours = is_terminal && std::env::var_os("NO_COLOR").is_none();
-        Self { is_terminal, has_colours, lines_drawn: 0, events_told: 0, shown_at: None }
+        Self {
+            is_terminal,
+            has_colours,
+            lines_drawn: 0,
+            events_told: 0,
+            shown_at: None,
+            last_told: String::new(),
+        }
     }
 
     /// Shows a moment, if it is time to, or in any case if asked to.
@@ -52,7 +60,7 @@ impl Display {
         if self.lines_drawn > 0 {
             text.push_str(&format!("\x1b[{}A", self.lines_drawn));
         }
-        let lines = frame(view, height);
+        let lines = frame(view, width, height);
         for line in &lines {
             text.push_str(&format!("\r\x1b[2K{}\n", line.ansi(width - 1, self.has_colours)));
         }
@@ -71,8 +79,10 @@ impl Display {
             writeln!(out, "{:>6.1} s  {mark} {}", event.at.as_secs_f64(), event.what)?;
         }
         self.events_told = view.events.len();
-        if with_state {
-            writeln!(out, "{:>6.1} s    {}", view.elapsed.as_secs_f64(), state(view))?;
+        let state = state(view);
+        if with_state && state != self.last_told {
+            writeln!(out, "{:>6.1} s    {state}", view.elapsed.as_secs_f64())?;
+            self.last_told = state;
         }
         out.flush()
     }

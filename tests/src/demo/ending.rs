@@ -36,10 +36,8 @@ impl Ending {
         let mut files = Vec::new();
         for unit in &world.units {
             let file = spools.join(format!("{}.json", unit.device.name()));
-            if let Ok(text) = unit.device.inspect() {
-                fs::write(&file, text)?;
-                files.push(file);
-            }
+            fs::write(&file, unit.device.inspect()?)?;
+            files.push(file);
         }
         let audit = world.shore.audit(&files)?;
         let journals: Vec<_> = world.units.iter().map(|unit| (unit.device.name(), &unit.journal)).collect();
@@ -161,11 +159,11 @@ impl Ending {
         let driftlog = std::env::current_exe().map_or_else(|_| "driftlog".to_owned(), |path| shown(&path));
         let device = world.units.get(1).or(world.units.first()).map_or("pump-1", |unit| unit.device.name());
         let config = shown(&world.shore.config());
-        writeln!(out, "\nThe archive lies in {archive}, the spools' last words in {}.", shown(&self.spools))?;
+        writeln!(out, "\nThe archive lies in {archive}, what the spools say in {}.", shown(&self.spools))?;
         writeln!(out, "Three commands to try next:\n")?;
         writeln!(out, "  {driftlog} gateway cat {device} --config {config} | tail")?;
         writeln!(out, "  {driftlog} gateway audit --archive {archive} --json")?;
-        writeln!(out, "  cargo demo -- --input /var/log --devices 8")
+        writeln!(out, "  cargo demo --input /var/log --devices 8")
     }
 }
 

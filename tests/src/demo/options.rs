@@ -45,7 +45,7 @@ impl Request {
         let mut options =
             Options { time: Duration::from_secs(24), devices: 5, seed: 1, keep: None, input: None };
         let mut parser = lexopt::Parser::from_args(args);
-        let hint = "hint: `cargo demo -- --help` lists the options";
+        let hint = "hint: `cargo demo --help` lists the options";
         let bad = |error: lexopt::Error| format!("{error}\n{hint}");
         while let Some(arg) = parser.next().map_err(bad)? {
             match arg {

@@ -57,10 +57,15 @@ impl Line {
     }
 }
 
+/// From this width on there is room for a bar.
+const BAR_WIDTH: usize = 115;
+/// From this width on there is room for what was written.
+const WRITTEN_WIDTH: usize = 103;
+
 /// The screen at one moment; no more than `height` lines.
-pub(super) fn frame(view: &View, height: usize) -> Vec<Line> {
-    let mut lines = vec![title(view), Line::default(), head()];
-    lines.extend(view.rows.iter().map(row));
+pub(super) fn frame(view: &View, width: usize, height: usize) -> Vec<Line> {
+    let mut lines = vec![title(view), Line::default(), head(width)];
+    lines.extend(view.rows.iter().map(|device| row(device, width)));
     lines.push(gateway(view));
     lines.push(Line::default());
     let room = height.saturating_sub(lines.len() + 1).max(1);
@@ -88,29 +93,35 @@ fn title(view: &View) -> Line {
     Line::of(Ink::Bold, "driftlog").and(Ink::Plain, what).and(Ink::Bold, now)
 }
 
-fn head() -> Line {
+fn head(width: usize) -> Line {
+    let written = if width < WRITTEN_WIDTH { String::new() } else { format!("{:>9}", "written") };
+    let bar = if width < BAR_WIDTH { "" } else { "            " };
     let head = format!(
-        "{:<11}{:<19}{:>9}{:>10}{:>12}{:>11}{:>9}  {:<10}  {}",
-        "device", "now", "written", "spooled", "on the air", "on shore", "lag", "", "its clock is"
+        "{:<10}{:<18}{written}{:>9}{:>12}{:>10}{:>9}{bar}  {}",
+        "device", "now", "spooled", "on the air", "on shore", "lag", "its clock is"
     );
     Line::of(Ink::Dim, head)
 }
 
-fn row(row: &Row) -> Line {
+fn row(row: &Row, width: usize) -> Line {
     let air = if row.in_flight_bytes == 0 { "-".to_owned() } else { bytes(row.in_flight_bytes) };
+    let written = if width < WRITTEN_WIDTH { String::new() } else { format!("{:>9}", grouped(row.written)) };
     let numbers = format!(
-        "{:>9}{:>10}{air:>12}{:>11}{:>9}  ",
-        grouped(row.written),
+        "{written}{:>9}{air:>12}{:>10}{:>9}",
         grouped(row.spooled),
         grouped(row.on_shore.min(row.written)),
         grouped(row.lag())
     );
     let ink = if row.is_hit { Ink::Red } else { Ink::Plain };
-    Line::of(Ink::Bold, format!("{:<11}", row.name))
-        .and(ink, format!("{:<19}", row.state))
-        .and(Ink::Plain, numbers)
-        .and(if row.lag() > 2_000 { Ink::Red } else { Ink::Green }, bar(row.on_shore, row.written))
-        .and(Ink::Plain, format!("  {}", clock(row.clock)))
+    let line = Line::of(Ink::Bold, format!("{:<10}", row.name))
+        .and(ink, format!("{:<18}", row.state))
+        .and(Ink::Plain, numbers);
+    let bar_ink = if row.lag() > 2_000 { Ink::Red } else { Ink::Green };
+    let line = match width {
+        ..BAR_WIDTH => line,
+        _ => line.and(bar_ink, format!("  {}", bar(row.on_shore, row.written))),
+    };
+    line.and(Ink::Plain, format!("  {}", clock(row.clock)))
 }
 
 fn gateway(view: &View) -> Line {
@@ -118,6 +129,7 @@ fn gateway(view: &View) -> Line {
     let restarts = match view.gateway.starts {
         0 | 1 => String::new(),
         2 => "started again once".to_owned(),
+        3 => "started again twice".to_owned(),
         starts => format!("started again {} times", starts - 1),
     };
     Line::of(Ink::Bold, format!("{:<11}", "gateway"))
@@ -141,10 +153,10 @@ pub(super) fn clock(clock: Option<(i64, u64)>) -> String {
     let Some((offset, bound)) = clock else { return "not known yet".to_owned() };
     let off = offset.unsigned_abs();
     if off <= bound {
-        return format!("right, ± {}", span(bound));
+        return format!("right ±{}", span(bound));
     }
     let way = if offset < 0 { "slow" } else { "fast" };
-    format!("{} {way}, ± {}", span(off), span(bound))
+    format!("{} {way} ±{}", span(off), span(bound))
 }
 
 #[cfg(test)]
@@ -181,17 +193,25 @@ mod tests {
 
     #[test]
     fn a_frame_shows_every_device_and_the_latest_events_and_fits_the_screen() {
-        let lines = frame(&view(), 16);
+        let lines = frame(&view(), 120, 16);
         assert!(lines.len() < 16);
         let text: Vec<String> = lines.iter().map(|line| line.ansi(120, false)).collect();
         assert!(text[0].starts_with("driftlog · 1 device and a gateway, all real processes · 3 s of 24"));
         assert_eq!(
             text[3],
-            "meter-3    clock at 1970         12,000       500      4.0 KB     11,250      750  █████████▍  \
-             56.9 years slow, ± 1.5 ms"
+            "meter-3   clock at 1970        12,000      500      4.0 KB    11,250      750  █████████▍  \
+             56.9 years slow ±1.5 ms"
         );
         assert!(text[4].ends_with("started again once"));
         assert_eq!(text.last().unwrap(), "   29.0 s  ✓ event 29");
+    }
+
+    #[test]
+    fn a_narrow_screen_has_no_bar_and_keeps_the_clock() {
+        let line = frame(&view(), 95, 16)[3].ansi(95, false);
+        let expected =
+            "meter-3   clock at 1970           500      4.0 KB    11,250      750  56.9 years slow ±1.5 ms";
+        assert_eq!(line, expected);
     }
 
     #[test]
@@ -204,8 +224,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_off_by_less_than_its_bound_is_right() {
-        assert_eq!(clock(Some((200_000, 300_000))), "right, ± 300 µs");
-        assert_eq!(clock(Some((2_000_000, 300_000))), "2.0 ms fast, ± 300 µs");
+        assert_eq!(clock(Some((200_000, 300_000))), "right ±300 µs");
+        assert_eq!(clock(Some((2_000_000, 300_000))), "2.0 ms fast ±300 µs");
         assert_eq!(clock(None), "not known yet");
     }
 }

@@ -103,8 +103,9 @@ impl World {
             }
             Act::KillBoth(number) => {
                 self.kill_gateway();
-                let what = self.act_on(number, Act::KillAgent(number))?;
-                Ok(format!("the gateway is killed again, and with it: {what}"))
+                self.act_on(number, Act::KillAgent(number))?;
+                let name = self.units.get(number).map_or("", |unit| unit.device.name());
+                Ok(format!("the gateway and {name}'s agent are killed together (kill -9)"))
             }
             Act::Cut(number)
             | Act::Mend(number)

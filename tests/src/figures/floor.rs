@@ -69,8 +69,17 @@ fn fill(input: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Runs the floor over a log, as a process of its own; the processor time that it took.
-pub(super) fn measure(programs: &Programs, input: &Path, folder: &Path) -> io::Result<Duration> {
+/// What the floor cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Floor {
+    /// Its processor time.
+    pub(super) cpu: Duration,
+    /// Bytes that it sent.
+    pub(super) wire_bytes: u64,
+}
+
+/// Runs the floor over a log, as a process of its own.
+pub(super) fn measure(programs: &Programs, input: &Path, folder: &Path) -> io::Result<Floor> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let shore = std::thread::spawn(move || -> io::Result<u64> {
@@ -85,9 +94,10 @@ pub(super) fn measure(programs: &Programs, input: &Path, folder: &Path) -> io::R
     let cpu_ns = said.lines().last().and_then(|line| line.parse().ok());
     match (status.success(), cpu_ns) {
         (true, Some(cpu_ns)) => {
-            let _received = shore.join();
+            let received =
+                shore.join().unwrap_or_else(|_| Err(io::Error::other("the floor's shore panicked")));
             std::fs::remove_file(folder.join("floor.spool"))?;
-            Ok(Duration::from_nanos(cpu_ns))
+            Ok(Floor { cpu: Duration::from_nanos(cpu_ns), wire_bytes: received? })
         }
         _ => Err(process.error(format!("failed with {status}")).into()),
     }

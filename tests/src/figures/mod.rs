@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use floor::Floor;
 use haul::Haul;
 use options::{HELP, Options};
 
@@ -130,14 +131,14 @@ fn size_row(table: &mut Table, agent: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn agent_rows(table: &mut Table, options: &Options, log: &Log, floors: &[Duration], hauls: &[Haul]) {
+fn agent_rows(table: &mut Table, options: &Options, log: &Log, floors: &[Floor], hauls: &[Haul]) {
     let row = |table: &mut Table, figure: &str, measured: String, budget: &str, how: &str| {
         table.row(vec![figure.into(), measured, budget.into(), how.into()]);
     };
     let per_million = |cpu: Duration| cpu.as_secs_f64() * 1e6 / log.lines.max(1) as f64;
     let per_byte = |part: u64| part as f64 / log.bytes.max(1) as f64;
     let of = |of: fn(&Haul) -> u64| median(hauls.iter().map(of).collect());
-    let floor = median(floors.to_vec());
+    let floor = median(floors.iter().map(|floor| floor.cpu).collect());
     let cpu = median(hauls.iter().map(|haul| haul.agent_cpu).collect());
     let floor_text = format!("{:.2} s", per_million(floor));
     row(
@@ -174,6 +175,9 @@ fn agent_rows(table: &mut Table, options: &Options, log: &Log, floors: &[Duratio
         "1/15",
         "MQTT included; the budget is the strong codec's",
     );
+    let floor_wire = per_byte(median(floors.iter().map(|floor| floor.wire_bytes).collect()));
+    let text = format!("1/{:.1}", 1.0 / floor_wire.max(1e-9));
+    row(table, "  of the floor", text, "", "zstd-3 of bare lines, 64 KiB at a time");
     let down = format!("{:.4}", per_byte(of(|haul| haul.wire_bytes_down)));
     row(table, "wire bytes per log byte, down", down, "", "acknowledgements");
     let gateway = median(hauls.iter().map(|haul| haul.gateway_cpu).collect()).as_secs_f64();

@@ -97,7 +97,7 @@ fn write_noise(path: &Path) -> io::Result<()> {
     for _ in 0..lines {
         line.clear();
         for _ in 0..12 {
-            let bits = random.next();
+            let bits = random.number();
             let digit = |at: u64| DIGITS.get((bits >> (6 * at) & 63) as usize).copied().unwrap_or(b'A');
             line.extend((0..10).map(digit));
         }

@@ -18,7 +18,7 @@ fn offline(world: &World, overflow: &'static str) -> (Device, Journal) {
     let path = device.logs().join("a.log");
     let mut text = String::new();
     for line in 0..LINES {
-        text.push_str(&format!("line {line} {:016x}\n", random.next()));
+        text.push_str(&format!("line {line} {:016x}\n", random.number()));
     }
     std::fs::write(&path, text).unwrap();
     let journal = Journal::of_files(&[path]).unwrap();

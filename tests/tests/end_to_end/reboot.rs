@@ -20,7 +20,7 @@ fn a_device_that_was_switched_on_fifty_times_while_offline_delivers_every_line()
     let mut random = Random::new(seed());
     for boot in 0..REBOOTS {
         // No battery behind the clock: each boot begins in 1970, and each is another boot.
-        let boot_id = u128::from(random.next()) << 64 | u128::from(random.next());
+        let boot_id = u128::from(random.number()) << 64 | u128::from(random.number());
         device.set_clock(-(clock::wall_ns() / 1_000_000), 0, Some(boot_id)).unwrap();
         append(&file, boot * LINES..(boot + 1) * LINES, "a");
         device.start().unwrap();

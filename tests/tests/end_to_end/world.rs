@@ -117,8 +117,7 @@ impl World {
         for device in &mut devices {
             device.stop().unwrap_or_else(|error| panic!("{error}"));
             let file = self.folder.path().join(format!("{}.json", device.name()));
-            let Ok(text) = device.inspect() else { continue };
-            fs::write(&file, text).unwrap();
+            fs::write(&file, device.inspect().unwrap()).unwrap();
             spools.push(file);
         }
         self.shore.stop().unwrap_or_else(|error| panic!("{error}"));

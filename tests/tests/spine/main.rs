@@ -8,6 +8,12 @@
     reason = "a test stops at what it did not expect"
 )]
 
+mod carrier;
+mod clocks;
+mod disks;
+mod identity;
 mod kills;
+mod lanes;
 mod mixed;
+mod pressure;
 mod world;

@@ -31,7 +31,7 @@ pub(crate) struct Written {
 pub(crate) struct App {
     name: String,
     path: String,
-    style: Style,
+    pub(crate) style: Style,
     lines: u64,
     /// Every file that it wrote; the last one is open.
     pub(crate) files: Vec<Written>,
@@ -50,10 +50,6 @@ impl App {
             rotations: 0,
             is_within_line: false,
         }
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        &self.path
     }
 
     /// A copy that goes on writing under its own name: what it writes then differs.
@@ -131,7 +127,9 @@ impl App {
             if is_binary {
                 line.extend(bytes.iter().filter(|byte| **byte != b'\n'));
             } else {
-                line.extend(bytes.iter().map(|byte| b"0123456789abcdefghijklmnopqrst-/"[usize::from(byte & 31)]));
+                line.extend(
+                    bytes.iter().map(|byte| b"0123456789abcdefghijklmnopqrst-/"[usize::from(byte & 31)]),
+                );
             }
         }
         if random.one_in(50) {

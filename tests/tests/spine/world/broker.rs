@@ -44,9 +44,14 @@ impl Weather {
 
 #[derive(Clone, Debug)]
 pub(crate) enum To {
-    Gateway { topic: String },
+    Gateway {
+        topic: String,
+    },
     /// A machine in the connection with this number; a late copy comes in any.
-    Machine { at: usize, epoch: Option<u64> },
+    Machine {
+        at: usize,
+        epoch: Option<u64>,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -56,11 +56,6 @@ impl Flash {
         Self { disk: Rc::new(RefCell::new(self.disk.borrow().clone())), fuse }
     }
 
-    /// What is on it becomes what an image has.
-    pub(crate) fn restore(&self, image: &Self) {
-        *self.disk.borrow_mut() = image.disk.borrow().clone();
-    }
-
     pub(crate) fn disk(&self) -> RefMut<'_, SimDisk> {
         self.disk.borrow_mut()
     }

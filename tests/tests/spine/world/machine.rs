@@ -18,6 +18,9 @@ use super::random::Random;
 /// 2026-01-01: before it a clock was never set.
 const SET_SINCE: i64 = 1_767_225_600_000_000_000;
 
+/// Wake-ups in 10 seconds that an agent may ask for; one that spins has at least 5,000.
+const TURNS_MAX: u32 = 4_000;
+
 #[derive(Clone, Debug)]
 pub(crate) struct MachineConfig {
     pub(crate) device: DeviceId,
@@ -89,6 +92,8 @@ pub(crate) struct Machine {
     pub(crate) start_at: i64,
     /// What ends when the fuse blows: the power, or just the agent.
     pub(crate) loses_power: bool,
+    /// Wake-ups that the agent asked for since then.
+    turns: (i64, u32),
     pub(crate) random: Random,
 }
 
@@ -112,6 +117,7 @@ impl Machine {
             connect_at: now,
             start_at: now,
             loses_power: false,
+            turns: (0, 0),
             random,
             config,
         }
@@ -120,10 +126,7 @@ impl Machine {
     /// Another device that was made from an image of this one.
     pub(crate) fn image(&self, seed: u64) -> Self {
         let fuse = Fuse::default();
-        let files = SimFiles::default();
-        for name in self.files.names() {
-            files.append(&name, &self.files.content(&name).unwrap_or_default());
-        }
+        let files = self.files.image();
         let copy = |app: &App| app.copy(&format!("copy{seed}"));
         Self {
             config: self.config.clone(),
@@ -140,6 +143,7 @@ impl Machine {
             connect_at: 0,
             start_at: 0,
             loses_power: false,
+            turns: (0, 0),
             random: Random::new(seed),
         }
     }
@@ -254,6 +258,15 @@ impl Machine {
             messages.push(message);
         }
         messages
+    }
+
+    /// An agent that has nothing to do sleeps.
+    pub(crate) fn count_turn(&mut self, now: i64, is_due: bool) {
+        if now - self.turns.0 > 10_000_000_000 {
+            self.turns = (now, 0);
+        }
+        self.turns.1 += u32::from(is_due);
+        assert!(self.turns.1 < TURNS_MAX, "the agent spins: its deadline stays in the past");
     }
 
     /// When there is something to do, in true time.

@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) shore: Shore,
     pub(crate) steps: u64,
+    /// What was done to it, told when it fails.
+    events: Vec<String>,
     /// The gateway's connection comes back then.
     reconnect_at: i64,
 }
@@ -40,6 +42,9 @@ impl Drop for World {
         if std::thread::panicking() {
             let passed = (self.now - NOON) / MS;
             let _ = writeln!(std::io::stderr(), "seed {} after {passed} ms, {} steps", self.seed, self.steps);
+            if std::env::var_os("DRIFTLOG_SPINE_TRACE").is_some() {
+                let _ = writeln!(std::io::stderr(), "{}", self.events.join("\n"));
+            }
         }
     }
 }
@@ -54,6 +59,7 @@ impl World {
             broker: Broker::new(random.number()),
             shore: Shore::new(NOON, random.number()),
             steps: 0,
+            events: Vec::new(),
             reconnect_at: 0,
             random,
         }
@@ -82,6 +88,12 @@ impl World {
         self.machines.len() - 1
     }
 
+    /// Writes down what is done to it.
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        let passed = (self.now - NOON) / MS;
+        self.events.push(format!("{passed} ms: {}", text()));
+    }
+
     pub(crate) fn run_ms(&mut self, ms: u64) {
         let until = self.now + ms as i64 * MS;
         while self.now < until {
@@ -96,14 +108,15 @@ impl World {
         let next = self.next().max(self.now) + 100_000 + late;
         self.now = next.min(until.max(self.now + 1));
         self.connect();
-        let mut touched = self.deliver();
+        let touched = self.deliver();
         for at in 0..self.machines.len() {
             let is_early = self.random.one_in(8);
-            if is_early || touched.contains(&at) || self.machines[at].deadline() <= self.now {
+            let is_due = self.machines[at].deadline() <= self.now;
+            if is_early || touched.contains(&at) || is_due {
                 self.turn(at);
             }
+            self.machines[at].count_turn(self.now, is_due);
         }
-        touched.clear();
         for (device, channel, bytes) in self.shore.turn(self.now) {
             self.tell(&device, channel, &bytes);
         }
@@ -135,6 +148,8 @@ impl World {
                 machine.kill();
             }
             machine.start_at = self.now + self.random.within(10..20_000) as i64 * MS;
+            let passed = (self.now - NOON) / MS;
+            self.events.push(format!("{passed} ms: {at} dies, with its power: {}", machine.loses_power));
         }
     }
 
@@ -150,6 +165,9 @@ impl World {
             let machine = &mut self.machines[at];
             if machine.pipeline.is_none() && machine.start_at <= self.now {
                 machine.start(self.now);
+                let passed = (self.now - NOON) / MS;
+                let (min, run) = (machine.config.urgent_min, machine.runs.len());
+                self.events.push(format!("{passed} ms: {at} starts run {run}, urgent from {min:?}"));
             }
             let may = machine.is_online && self.broker.is_up && machine.pipeline.is_some();
             if machine.is_linked && !may {
@@ -274,7 +292,7 @@ impl World {
         self.machines.iter().all(is_drained) && self.shore.is_idle()
     }
 
-    fn standing(&mut self) -> String {
+    pub(crate) fn standing(&mut self) -> String {
         let now = self.now;
         let mut text = String::new();
         for machine in &mut self.machines {

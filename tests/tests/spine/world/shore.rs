@@ -167,10 +167,10 @@ impl Shore {
         }
         self.commits += u64::from(outcome.is_ok());
         region.handle_committed(at, batch.number, &outcome);
-        if self.random.one_in(8) {
-            if let Err(CommitError::InDoubt(_)) = archive.upkeep(&mut self.ledger, at.wall) {
-                return self.die(now, false);
-            }
+        if self.random.one_in(8)
+            && let Err(CommitError::InDoubt(_)) = archive.upkeep(&mut self.ledger, at.wall)
+        {
+            return self.die(now, false);
         }
         self.measure(now);
     }
