@@ -151,8 +151,8 @@ impl<D: Disk> Spool<D> {
         cursors: &[(u64, &[u8])],
         forget: &[u64],
     ) -> Result<(), SpoolError> {
-        let is_synced = self.put(now, payload, Said { cursors, forget, gaps: false })?;
-        self.state.set_cursors(cursors.iter().copied(), forget, !is_synced);
+        self.put(now, payload, Said { cursors, forget, gaps: false })?;
+        self.state.set_cursors(cursors.iter().copied(), forget);
         Ok(())
     }
 
@@ -172,11 +172,11 @@ impl<D: Disk> Spool<D> {
     pub(crate) fn put_gaps(&mut self) -> Result<(), SpoolError> {
         let said = Said { cursors: &[], forget: &[], gaps: true };
         let result = self.put(Mono::default(), &Payload::nothing(self.log.end), said);
-        self.noted(result.map(|_| ()))
+        self.noted(result)
     }
 
-    /// Writes a frame where there is room for it. Returns whether it is synced.
-    fn put(&mut self, now: Mono, payload: &Payload<'_>, said: Said<'_>) -> Result<bool, SpoolError> {
+    /// Writes a frame where there is room for it.
+    fn put(&mut self, now: Mono, payload: &Payload<'_>, said: Said<'_>) -> Result<(), SpoolError> {
         self.carry_over()?;
         let mut tail = std::mem::take(&mut self.tail_buf);
         self.encode_tail(said.gaps || self.log.gaps.must_be_stated(), said, &mut tail);
@@ -188,7 +188,7 @@ impl<D: Disk> Spool<D> {
             // The checkpoint has the gaps, and one more if something is dropped for this segment: a
             // list in the frame behind it would take that back.
             self.encode_tail(false, said, &mut tail);
-            self.roll(payload, &tail, if said.gaps { Need::State } else { Need::Items }).map(|()| true)
+            self.roll(payload, &tail, if said.gaps { Need::State } else { Need::Items })
         } else {
             self.add(now, payload, &tail, said.gaps)
         };
@@ -197,7 +197,7 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Writes a frame behind the others.
-    fn add(&mut self, now: Mono, payload: &Payload<'_>, tail: &[u8], sync: bool) -> Result<bool, SpoolError> {
+    fn add(&mut self, now: Mono, payload: &Payload<'_>, tail: &[u8], sync: bool) -> Result<(), SpoolError> {
         let frame = payload.frame(tail);
         self.write(&frame).map_err(SpoolError::Disk)?;
         let sync = sync || self.config.durability == Durability::Block;
@@ -208,7 +208,7 @@ impl<D: Disk> Spool<D> {
         self.log.end = payload.end;
         if sync {
             self.note_synced();
-            return Ok(true);
+            return Ok(());
         }
         self.unsynced_since.get_or_insert(now);
         if self.config.durability == Durability::None {
@@ -221,7 +221,7 @@ impl<D: Disk> Spool<D> {
                 self.report.last_error = Some(error.to_string());
             }
         }
-        Ok(self.log.tip.synced == self.log.tip.used)
+        Ok(())
     }
 
     fn write(&mut self, frame: &Frame<'_>) -> Result<(), DiskError> {
@@ -267,7 +267,6 @@ impl<D: Disk> Spool<D> {
         let tip = &mut self.log.tip;
         (tip.synced, tip.durable) = (tip.used, tip.used);
         (tip.synced_end, tip.durable_end) = (self.log.end, self.log.end);
-        self.state.undo.clear();
         self.log.gaps.note_synced();
         self.unsynced_since = None;
         if tip.is_open {

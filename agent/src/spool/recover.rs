@@ -271,7 +271,7 @@ fn replay<D: Disk>(disk: &mut D, log: &Log, at: usize, state: &mut State) {
         if let Ok((_, true)) = segment.read_frame(disk, &frame, &mut buf) {
             let tail = buf.get(frame.items_bytes() as usize..).and_then(Tail::decode);
             if let Some(tail) = tail {
-                state.apply(&tail, false);
+                state.apply(&tail);
             }
         }
         offset = frame.next_offset();
@@ -308,7 +308,7 @@ fn walk_last<D: Disk>(
         report.cursors_lost |= skipped || !tail;
         let is_synced = frame.offset < survey.synced;
         if let Some(tail) = buf.get(frame.items_bytes() as usize..).filter(|_| tail).and_then(Tail::decode) {
-            state.apply(&tail, !is_synced);
+            state.apply(&tail);
         }
         if frame.has_items() {
             // With its items damaged the frame's header still says exactly what is gone.

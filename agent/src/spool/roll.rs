@@ -298,13 +298,14 @@ impl<D: Disk> Spool<D> {
         self.push_event(SpoolEvent::Dropped { from, to, cause: Cause::Overflow, records });
     }
 
-    /// The checkpoint's tail: the state before the frames that follow it.
+    /// The checkpoint's tail: the state before new frames. (Frames that are carried over are in it
+    /// already: the segment counts only with all of them.)
     fn checkpoint(&self, drop: Option<&Drop>) -> Vec<u8> {
         let gaps = drop.map_or((&self.log.gaps, &self.state.dropped), |drop| (&drop.gaps, &drop.dropped));
         let writer =
             TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: true, gaps: Some(gaps) };
         let mut tail = Vec::new();
-        writer.encode(self.state.synced_cursors(), &[], &mut tail);
+        writer.encode(self.cursors(), &[], &mut tail);
         tail
     }
 

@@ -1,9 +1,10 @@
 //! Flash that changes or loses what was written: never a panic, never a wrong record, loss declared.
 
-use driftlog_agent::spool::disk::{DiskErrorKind, PowerCut, SimDisk};
-use driftlog_agent::spool::{Spool, SpoolConfig, SpoolEvent};
+use driftlog_agent::spool::disk::{Disk, DiskErrorKind, PowerCut, SimDisk};
+use driftlog_agent::spool::{Durability, Spool, SpoolConfig, SpoolEvent};
 use driftlog_proto::ids::{RunId, Seq};
 use driftlog_proto::item::Cause;
+use driftlog_proto::time::Mono;
 
 use crate::support::*;
 
@@ -284,7 +285,6 @@ fn garbage_in_the_directory_does_not_stop_the_spool() {
     let whole = walk(&mut spool);
     let mut disk = spool.into_disk();
     for (slot, bytes) in [(40, 0), (41, 1), (42, 5000), (43, 8192)] {
-        use driftlog_agent::spool::disk::Disk;
         disk.create(slot, bytes).unwrap();
         disk.overwrite(slot, 0, &vec![0xa5; bytes as usize]);
     }
@@ -293,4 +293,59 @@ fn garbage_in_the_directory_does_not_stop_the_spool() {
     assert_eq!(walk(&mut spool), whole);
     append(&mut spool, 1, 100).unwrap();
     assert!(spool.usage().bytes <= 4 * 8192, "it is cleared away: {:?}", spool.usage());
+}
+
+#[test]
+fn rot_that_runs_into_a_torn_tail_is_cut_with_it() {
+    let interval = SpoolConfig { durability: Durability::Interval { ms: 1000 }, ..roomy() };
+    let mut spool = open(SimDisk::new(1), interval, 1);
+    append(&mut spool, 1, 100).unwrap();
+    append(&mut spool, 1, 100).unwrap();
+    spool.sync(Mono::FOREVER).unwrap();
+    let second = spool.tail();
+    append(&mut spool, 1, 100).unwrap();
+    spool.sync(Mono::FOREVER).unwrap();
+    // Not synced: of these the first is torn and the second got through.
+    let third = spool.tail();
+    append(&mut spool, 1, 100).unwrap();
+    append(&mut spool, 1, 100).unwrap();
+    let mut disk = spool.into_disk();
+    disk.power_cut(PowerCut::KeepAll, 0);
+    let slot = files(&disk)[0].0;
+    for at in [second, third] {
+        let sealed = block(at, 1, 100);
+        let content = disk.content(slot).unwrap();
+        let frame = content.windows(sealed.len()).position(|window| window == sealed).unwrap() - 64;
+        disk.overwrite(slot, frame, &[0; 64]);
+    }
+    let mut spool = open(disk, interval, 2);
+    assert_eq!(spool.next_durable(), second);
+    assert_eq!((lost(&walk(&mut spool)), lines(&spool)), (0, 2), "their lines are read again");
+}
+
+#[test]
+fn a_frame_of_a_segment_whose_header_was_lost_never_passes_for_one_of_its_successor() {
+    // Both lives have the same index, offsets and lengths: only the salt tells them apart.
+    let mut spool = filled(roomy(), &[], 3);
+    let first = files(spool.disk_mut())[0].0;
+    let mut spool = open(spool.into_disk(), roomy(), 2);
+    for _ in 0..3 {
+        append(&mut spool, 2, 300).unwrap();
+    }
+    let (slot, index, _) = files(spool.disk_mut())[1];
+    let mut disk = spool.into_disk();
+    disk.overwrite(slot, 0, &[0; 1024]);
+    for (other, _) in disk.clone().list().unwrap() {
+        if other != slot && other != first {
+            disk.lose(other);
+        }
+    }
+    let mut spool = open(disk, roomy(), 3);
+    append(&mut spool, 2, 300).unwrap();
+    assert_eq!(files(spool.disk_mut())[1].0, slot, "the same file");
+    assert_eq!(files(spool.disk_mut())[1].1, index, "under the same index");
+    let seen = walk(&mut spool);
+    let mut spool = open(spool.into_disk(), roomy(), 4);
+    assert_eq!(walk(&mut spool), seen);
+    assert_eq!(lines(&spool), 8);
 }
