@@ -218,7 +218,10 @@ clock_file = "{folder}/clock"
     pub fn kill_in_mid_write(&mut self) {
         self.used_before = self.usage();
         if let Some(mut agent) = self.agent.take() {
-            agent.kill_in_mid_write(MID_WRITE_WAIT);
+            let process = agent.id();
+            let written = || Usage::of(process).map_or(0, |usage| usage.written_bytes);
+            let before = written();
+            agent.kill_when(MID_WRITE_WAIT, || written() != before);
         }
     }
 

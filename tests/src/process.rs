@@ -150,14 +150,12 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Waits for the moment in which it has just written something, and kills it there: in the
-    /// middle of a write or a commit, before what it wrote is synced. Kills it anyhow at the end of
-    /// `limit`.
-    pub fn kill_in_mid_write(&mut self, limit: Duration) {
-        let written = |process: &Self| process.usage().map_or(0, |usage| usage.written_bytes);
-        let (before, end) = (written(self), clock::now() + limit);
-        while written(self) == before && clock::now() < end {
-            std::thread::sleep(Duration::from_micros(100));
+    /// Waits until `has_begun` says that it has just begun something, looking as often as can be, and
+    /// kills it there. Kills it anyhow at the end of `limit`.
+    pub fn kill_when(&mut self, limit: Duration, mut has_begun: impl FnMut() -> bool) {
+        let end = clock::now() + limit;
+        while !has_begun() && clock::now() < end {
+            std::thread::sleep(Duration::from_micros(50));
         }
         self.kill();
     }

@@ -24,8 +24,8 @@ const ANSWER_WAIT: Duration = Duration::from_millis(500);
 const READY_WAIT: Duration = Duration::from_secs(30);
 /// Time for a gateway to finish its commit and end.
 const STOP_WAIT: Duration = Duration::from_secs(30);
-/// The longest wait for a write to kill it in.
-const MID_WRITE_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait for a commit to kill it in.
+const MID_COMMIT_WAIT: Duration = Duration::from_secs(2);
 
 /// How a gateway is configured, where it is not as everywhere.
 #[derive(Clone, Debug)]
@@ -181,11 +181,14 @@ level = "{log_level}"
         }
     }
 
-    /// Kills the gateway, and its broker with it, just after it wrote something and before that is synced.
-    pub fn kill_in_mid_write(&mut self) {
+    /// Kills the gateway, and its broker with it, in the middle of a commit: the archive has grown
+    /// and the ledger does not know it yet.
+    pub fn kill_in_mid_commit(&mut self) {
         self.used_before = self.usage();
+        let archive = self.archive();
         if let Some(mut gateway) = self.gateway.take() {
-            gateway.kill_in_mid_write(MID_WRITE_WAIT);
+            let before = archive_length(&archive);
+            gateway.kill_when(MID_COMMIT_WAIT, || archive_length(&archive) > before);
         }
     }
 
@@ -246,6 +249,22 @@ level = "{log_level}"
         let report = text(&output.stdout) + &text(&output.stderr);
         Ok(Audit { is_kept: output.status.success(), report })
     }
+}
+
+/// The newest file of an archive and its length.
+fn archive_length(archive: &Path) -> Option<(PathBuf, u64)> {
+    let newest = |folder: &Path| {
+        let entries = fs::read_dir(folder).ok()?;
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() || is_plain(path)).max()
+    };
+    // Numbers count over all days, so the newest day has the newest file.
+    let file = newest(&newest(archive).filter(|path| path.is_dir())?)?;
+    let length = fs::metadata(&file).ok()?.len();
+    Some((file, length))
+}
+
+fn is_plain(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "ndjson")
 }
 
 /// The page of a gateway, whether it runs or not.

@@ -119,7 +119,7 @@ impl World {
     }
 
     fn kill_gateway(&mut self) {
-        self.shore.kill_in_mid_write();
+        self.shore.kill_in_mid_commit();
         self.done.gateway_kills += 1;
     }
 

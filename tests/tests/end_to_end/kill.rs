@@ -45,7 +45,7 @@ fn a_gateway_killed_at_random_instants_loses_and_doubles_nothing() {
         if round % 2 == 0 {
             world.shore.kill()
         } else {
-            world.shore.kill_in_mid_write()
+            world.shore.kill_in_mid_commit()
         }
         world.shore.start().unwrap();
     }
@@ -66,7 +66,7 @@ fn agents_and_gateway_killed_at_random_instants_lose_and_double_nothing() {
         pause(&mut random);
         match random.below(4) {
             0 => {
-                world.shore.kill_in_mid_write();
+                world.shore.kill_in_mid_commit();
                 world.shore.start().unwrap();
             }
             1 => {
