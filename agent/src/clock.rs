@@ -1,7 +1,7 @@
 //! The one room in which the agent reads a clock: monotonic time (`CLOCK_BOOTTIME`), the wall clock
 //! and how far that can be trusted, the boot. All else is told the time.
 //!
-//! For trials and tests a file can bend the clock ([`TrialClock`]); a static binary cannot be fooled
+//! For trials and tests a file can bend the clock (`TrialClock`); a static binary cannot be fooled
 //! by a preloaded library.
 
 use std::path::{Path, PathBuf};

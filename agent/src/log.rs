@@ -1,8 +1,8 @@
 //! What the agent says about itself, to stderr, one line an event.
 //!
 //! A line begins with the time only where nobody else writes it (not under journald), and with the
-//! time since boot while the clock is unset. A cause that repeats is said [`REPEATS_MAX`] times in
-//! [`INTERVAL_MS`]; the rest is counted and the count is said. Fixed memory.
+//! time since boot while the clock is unset. A cause that repeats is said `REPEATS_MAX` times in
+//! `INTERVAL_MS`; the rest is counted and the count is said. Fixed memory.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};

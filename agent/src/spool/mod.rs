@@ -3,7 +3,7 @@
 //! A directory of preallocated files, the segments, that are appended to and, once acknowledged,
 //! written again. A frame carries a sealed block together with the source cursors that it covers,
 //! so that data and cursors reach the flash in one write and one sync. The formats are described
-//! in `docs/spool-format.md`, recovery in [`recover`].
+//! in `docs/spool-format.md`, recovery in `recover`.
 //!
 //! Promises, each held by a test that is named after it:
 //! - What [`Spool::append`] took is durable as the configuration says, or its absence is declared

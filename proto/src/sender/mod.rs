@@ -6,7 +6,7 @@
 //!
 //! Costs: a ring of [`IN_FLIGHT_ITEMS_MAX`] entries (lengths and places, no payload).
 //!
-//! Invariants, checked by [`Sender::check`] after every change in debug builds:
+//! Invariants, checked by `Sender::check` after every change in debug builds:
 //! - S1: the ring is one contiguous piece of the log that begins at the base.
 //! - S2: the bytes on the air are the sum over the entries that are on the air.
 //! - S3: without a link nothing is on the air.

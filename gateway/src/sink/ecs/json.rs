@@ -93,7 +93,7 @@ pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Reads what [`base64`] wrote between the quotes.
+/// Reads what `base64` wrote between the quotes.
 #[must_use]
 pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
