@@ -179,8 +179,11 @@ fn what_the_core_gives_is_sent_as_the_link_has_room_and_the_end_comes_when_all_i
     let journal = drive("", usize::MAX, &["one", "two", "three"], [up], 1);
     assert_eq!(only(&journal, "up"), [format!("up {SESSION}")]);
     assert_eq!(only(&journal, "sent"), ["sent one", "sent two", "sent three"]);
-    let waits = journal.iter().skip_while(|entry| *entry != "sent one").take(5);
-    assert!(waits.eq(["sent one", "ready", "sent two", "ready", "sent three"]), "{journal:?}");
+    // Between any two of them the link had room again, whatever else happened meanwhile.
+    let at = |text: &str| journal.iter().position(|entry| entry == text).unwrap();
+    for (one, next) in [("sent one", "sent two"), ("sent two", "sent three")] {
+        assert!(journal[at(one)..at(next)].contains(&"ready".to_owned()), "{journal:?}");
+    }
     assert_eq!(journal[journal.len() - 2..], ["stop", "closed"], "sealed before the end");
 }
 

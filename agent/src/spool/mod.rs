@@ -20,7 +20,7 @@
 //!
 //! Costs: a sealed block is one write call and one sync, without a change of metadata where the
 //! file was written before. In memory: the cursors (at most [`CURSORS_MAX`]), at most 64 gaps,
-//! about 80 bytes for each segment, 128 places, and one frame's bytes. No copy of anything spooled.
+//! about 100 bytes for each of at most [`SEGMENTS_MAX`] segments, 128 places, and one frame's bytes. No copy of anything spooled.
 
 mod append;
 mod bytes;
@@ -32,6 +32,7 @@ mod find;
 mod frame;
 mod gaps;
 mod header;
+mod last;
 pub mod offline;
 mod order;
 mod quota;
@@ -50,6 +51,7 @@ use driftlog_proto::time::Mono;
 pub use config::{CURSOR_BYTES_MAX, CURSORS_MAX, Durability, Overflow, SPOOL_BYTES_MIN, SpoolConfig};
 pub use error::SpoolError;
 pub use header::SPOOL_VERSION;
+pub use quota::SEGMENTS_MAX;
 pub use read::Gone;
 pub use recover::Recovery;
 pub use usage::{SpoolEvent, SpoolUsage};

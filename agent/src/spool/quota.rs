@@ -9,6 +9,10 @@ use super::roll::{Need, PAGE_BYTES};
 use super::tail::Dropped;
 use super::{Overflow, Spool, SpoolError};
 
+/// Segments of a log: what is kept in memory of each, and the headers that recovery reads, are bounded
+/// by it. Only very many restarts while offline reach it.
+pub const SEGMENTS_MAX: usize = 1024;
+
 /// What is dropped to make room, decided and not yet done.
 pub(crate) struct Drop {
     pub(crate) segments: usize,
@@ -149,11 +153,12 @@ impl<D: Disk> Spool<D> {
     /// must be dropped for it.
     fn make_spare(&mut self) -> Result<Option<Drop>, SpoolError> {
         let usual = u64::from(self.config.segment_bytes);
-        if self.files.has_spare(usual) {
+        let has_place = self.log.segments.len() < SEGMENTS_MAX;
+        if has_place && self.files.has_spare(usual) {
             return Ok(None);
         }
         let allocated = self.allocated();
-        if allocated + usual <= self.config.usual_bytes_max() {
+        if has_place && allocated + usual <= self.config.usual_bytes_max() {
             match self.create(usual) {
                 Ok(file) => {
                     self.files.free.push(file);
@@ -182,7 +187,10 @@ impl<D: Disk> Spool<D> {
             drop.segments = at + 1;
             freed += u64::from(segment.bytes);
             let is_spare = segment.is_sound && u64::from(segment.bytes) == usual;
-            if is_spare || allocated - freed + usual <= self.config.usual_bytes_max() {
+            if is_spare
+                || self.files.has_spare(usual)
+                || allocated - freed + usual <= self.config.usual_bytes_max()
+            {
                 if let Some(lost) = drop.dropped.get_mut(Cause::Overflow.index()) {
                     *lost += drop.records;
                 }

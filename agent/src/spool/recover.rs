@@ -17,14 +17,14 @@
 use std::collections::VecDeque;
 
 use driftlog_proto::ids::{BootId, Lane, Place, RunId, Seq};
-use driftlog_proto::item::{self, Cause, ItemHeader};
+use driftlog_proto::item::Cause;
 use driftlog_proto::time::{Mono, Unix};
 
 use super::disk::{Disk, DiskErrorKind, Slot};
 use super::error::SpoolError;
-use super::frame::FrameHeader;
 use super::header::{Decoded, FRAMES_AT, HEADER_BYTES, Header};
-use super::segment::{Log, Patience, Segment, Tip};
+use super::last::{Survey, read_state, survey, walk_last};
+use super::segment::{Log, Patience, Segment};
 use super::state::State;
 use super::tail::Tail;
 
@@ -85,15 +85,6 @@ struct Files {
     headed: Vec<File>,
     free: Vec<FreeFile>,
     unreadable: Vec<FreeFile>,
-}
-
-/// What stands in a last segment.
-struct Survey {
-    /// Below here some frame says that it was synced.
-    synced: u32,
-    /// All that was written when it was opened is there.
-    is_whole: bool,
-    checkpoint: bool,
 }
 
 pub(crate) fn recover<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Recovered, SpoolError> {
@@ -162,39 +153,6 @@ fn find_last<D: Disk>(disk: &mut D, files: &mut Files) -> Option<Survey> {
         files.free.push(FreeFile { slot: void.slot, bytes: void.bytes });
     }
     None
-}
-
-fn survey<D: Disk>(disk: &mut D, segment: &Segment) -> Survey {
-    let mut survey = Survey { synced: FRAMES_AT, is_whole: false, checkpoint: false };
-    let mut offset = FRAMES_AT;
-    let mut whole = FRAMES_AT;
-    let mut buf = Vec::new();
-    // A read that fails hides what it would have shown: that is damage like any other.
-    while let Ok(Some(frame)) = segment.next_frame(disk, offset, segment.bytes, Patience::Skip) {
-        if frame.offset == FRAMES_AT {
-            survey.checkpoint = read_state(disk, segment, &frame).is_some();
-        }
-        if frame.offset == whole && whole < segment.whole {
-            let read = segment.read_frame(disk, &frame, &mut buf);
-            whole = if matches!(read, Ok((true, true))) { frame.next_offset() } else { whole };
-        }
-        survey.synced = survey.synced.max(frame.synced.min(frame.offset));
-        offset = frame.next_offset();
-    }
-    survey.is_whole = survey.checkpoint && whole >= segment.whole;
-    survey
-}
-
-/// The tail of a checkpoint, if it is whole.
-fn read_state<D: Disk>(disk: &mut D, segment: &Segment, frame: &FrameHeader) -> Option<Vec<u8>> {
-    let mut buf = Vec::new();
-    match segment.read_frame(disk, frame, &mut buf) {
-        Ok((_, true)) if frame.is_checkpoint => {
-            buf.drain(..frame.items_bytes() as usize);
-            Tail::decode(&buf).is_some_and(|tail| tail.is_checkpoint).then_some(buf)
-        }
-        _ => None,
-    }
 }
 
 /// Follows the links from the last segment back, and returns the log's files oldest first.
@@ -275,76 +233,6 @@ fn replay<D: Disk>(disk: &mut D, log: &Log, at: usize, state: &mut State) {
             }
         }
         offset = frame.next_offset();
-    }
-}
-
-struct Walk {
-    tip: Tip,
-    /// What was damaged below what had been synced.
-    damaged: Vec<(Place, Place)>,
-}
-
-/// Reads the last segment up to its torn tail.
-fn walk_last<D: Disk>(
-    disk: &mut D,
-    segment: &Segment,
-    survey: &Survey,
-    state: &mut State,
-    report: &mut Recovery,
-) -> Walk {
-    let mut buf = Vec::new();
-    let mut damaged = Vec::new();
-    let mut end = segment.first;
-    let (mut synced_end, mut used) = (end, FRAMES_AT);
-    while let Ok(Some(frame)) = segment.next_frame(disk, used, segment.bytes, Patience::Skip) {
-        let (items, tail) = segment.read_frame(disk, &frame, &mut buf).unwrap_or((false, false));
-        let skipped = frame.offset != used;
-        let damage = skipped || !items || !tail;
-        // A frame found behind a hole that reaches above what was synced is part of the torn tail.
-        if damage && (used >= survey.synced || (skipped && frame.offset > survey.synced)) {
-            break;
-        }
-        report.damaged_frames += usize::from(damage);
-        report.cursors_lost |= skipped || !tail;
-        let is_synced = frame.offset < survey.synced;
-        if let Some(tail) = buf.get(frame.items_bytes() as usize..).filter(|_| tail).and_then(Tail::decode) {
-            state.apply(&tail);
-        }
-        if frame.has_items() {
-            // With its items damaged the frame's header still says exactly what is gone.
-            let begin = if items { segment.begin_of(&frame) } else { segment.end_of(&frame) };
-            if begin != end {
-                damaged.push((end, begin));
-            }
-            end = segment.end_of(&frame);
-            if items {
-                report.newest = newest(buf.get(frame.start_bytes as usize..frame.items_bytes() as usize));
-            }
-        }
-        used = frame.next_offset();
-        if is_synced {
-            synced_end = end;
-        }
-    }
-    report.cut_bytes = torn_bytes(disk, segment, used);
-    let synced = survey.synced.min(used);
-    let tip = Tip { is_open: false, used, synced, synced_end, durable: used, durable_end: end };
-    Walk { tip, damaged }
-}
-
-fn newest(block: Option<&[u8]>) -> Option<(BootId, Mono, Unix)> {
-    match item::peek(block?)?.0 {
-        ItemHeader::Block(header) => Some((header.boot, header.mono, header.wall)),
-        _ => None,
-    }
-}
-
-/// How much stands behind the last whole frame, as far as a frame's header there tells: what did not
-/// get through at all cannot be told from what an earlier life of the file left.
-fn torn_bytes<D: Disk>(disk: &mut D, segment: &Segment, used: u32) -> u64 {
-    match segment.next_frame(disk, used, segment.bytes, Patience::Skip) {
-        Ok(Some(frame)) => u64::from(frame.next_offset() - used),
-        _ => 0,
     }
 }
 

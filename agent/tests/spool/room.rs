@@ -1,7 +1,7 @@
 //! When there is no room: both policies, gaps and their lists, full and failing disks.
 
 use driftlog_agent::spool::disk::{DiskErrorKind, PowerCut, SimDisk};
-use driftlog_agent::spool::{Durability, Overflow, Spool, SpoolConfig, SpoolError, SpoolEvent};
+use driftlog_agent::spool::{Durability, Overflow, SEGMENTS_MAX, Spool, SpoolConfig, SpoolError, SpoolEvent};
 use driftlog_proto::ids::{Chain, Place, Seq};
 use driftlog_proto::item::Cause;
 use driftlog_proto::limits::{GAP_STARTS_MAX, GAPS_MAX};
@@ -132,6 +132,21 @@ fn gaps_stand_side_by_side_when_a_list_of_starts_would_grow_too_long() {
     }
     let listed: Vec<_> = gaps.iter().flat_map(|gap| gap.starts.iter().map(|(run, _)| run.0)).collect();
     assert_eq!(listed, (1..=listed.len() as u64).collect::<Vec<_>>(), "none is left out");
+}
+
+#[test]
+fn restarts_without_end_reach_the_limit_of_segments_and_the_oldest_is_declared() {
+    let endless = SpoolConfig { bytes_max: 1 << 30, ..config() };
+    let mut disk = SimDisk::new(1);
+    for run in 1..=SEGMENTS_MAX as u64 + 10 {
+        let mut spool = open(disk, endless, run);
+        append(&mut spool, 1, 40).unwrap();
+        disk = spool.into_disk();
+    }
+    let mut spool = open(disk, endless, 5000);
+    assert_eq!(spool.usage().segments, SEGMENTS_MAX);
+    let seen = walk(&mut spool);
+    assert_eq!((records(&seen), lost(&seen)), (SEGMENTS_MAX as u64, 10));
 }
 
 #[test]
