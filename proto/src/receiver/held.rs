@@ -95,17 +95,6 @@ impl Receiver {
         true
     }
 
-    /// Gives up one held item, as under memory pressure: the device still has it. Returns false
-    /// when nothing is held.
-    pub fn drop_held(&mut self) -> bool {
-        let last = self.held.iter().max_by_key(|held| held.begin_seq()).map(|held| held.slot);
-        if let Some(slot) = last {
-            self.release(slot);
-        }
-        self.check();
-        last.is_some()
-    }
-
     /// Takes an item out and tells the caller that its bytes are no longer needed.
     pub(super) fn release(&mut self, slot: u32) {
         if self.take(slot).is_some() {
