@@ -3,7 +3,7 @@
 //!
 //! The binary `driftlog` runs itself again as agent or gateway, so that kill -9 is real and
 //! nothing else has to be built or installed. [`demo`] shows it, [`figures`] measures it, the
-//! suites in `tests/` prove it.
+//! suites in `tests/` prove it, [`planted`] proves that they would notice.
 
 pub mod clock;
 pub mod compare;
@@ -11,6 +11,7 @@ pub mod corpus;
 pub mod demo;
 pub mod device;
 pub mod figures;
+pub mod planted;
 pub mod ports;
 pub mod process;
 pub mod proxy;

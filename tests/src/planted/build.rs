@@ -1,0 +1,73 @@
+//! One build of the copy, with all bugs in it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::checks::{CHECKS, Program};
+use super::options::Options;
+
+/// The program of a check, and the folder in which cargo would run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Built {
+    pub(super) program: PathBuf,
+    pub(super) folder: PathBuf,
+}
+
+/// Builds every program that a check needs.
+///
+/// # Errors
+/// When cargo cannot build the copy: then a snippet does not compile as it becomes.
+pub(super) fn build(place: &Path, options: &Options) -> io::Result<BTreeMap<Program, Built>> {
+    let work = place.join("work");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.current_dir(&work).args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    for program in CHECKS.iter().map(|check| check.program) {
+        command.args(["--package", program.package]);
+        match program.suite {
+            None => command.arg("--lib"),
+            Some(suite) if program.is_binary => command.args(["--bin", suite]),
+            Some(suite) => command.args(["--test", suite]),
+        };
+    }
+    // The choices make the compiler warn of parentheses and the like.
+    command.env("RUSTFLAGS", "--cap-lints=allow").env("CARGO_PROFILE_DEV_OPT_LEVEL", "2");
+    command.env_remove("CARGO_ENCODED_RUSTFLAGS").stderr(Stdio::inherit());
+    command.env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", (!options.is_blind).to_string());
+    let target = if options.is_blind { "target-blind" } else { "target" };
+    let output = command.env("CARGO_TARGET_DIR", place.join(target)).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other("the copy cannot be built: some bug is not written as Rust takes it"));
+    }
+    let messages: Vec<Value> =
+        output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let find = |program: Program| {
+        let built = messages.iter().find_map(|message| built(message, program));
+        let missing = || io::Error::other(format!("cargo built no {:?} of {}", program.suite, program.package));
+        Ok((program, built.ok_or_else(missing)?))
+    };
+    CHECKS.iter().map(|check| find(check.program)).collect()
+}
+
+/// What a message of cargo says about a program, if it is about this one.
+fn built(message: &Value, program: Program) -> Option<Built> {
+    let manifest = Path::new(message["manifest_path"].as_str()?);
+    let folder = manifest.parent()?;
+    let target = &message["target"];
+    let is_of = |kind: &str| target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind));
+    let is_it = match program.suite {
+        None => is_of("lib"),
+        Some(suite) if program.is_binary => is_of("bin") && target["name"] == suite,
+        Some(suite) => is_of("test") && target["name"] == suite,
+    };
+    let is_test = message["profile"]["test"].as_bool() == Some(!program.is_binary);
+    let is_of_package = folder.file_name().is_some_and(|name| format!("driftlog-{}", name.display()) == program.package);
+    let executable = message["executable"].as_str()?;
+    (is_it && is_test && is_of_package)
+        .then(|| Built { program: PathBuf::from(executable), folder: folder.to_path_buf() })
+}
