@@ -114,8 +114,8 @@ impl LaneState {
         self.kept.is_empty() && self.feeds.iter().all(VecDeque::is_empty)
     }
 
-    /// The step that a sink takes next, cut to what lies above its own mark; steps below it are
-    /// passed over. A start waits for the parent's committed mark (rule 10).
+    /// The step that a sink takes next, cut to what lies above its own mark; steps below it, and
+    /// notices that it has, are passed over. A start waits for the parent's committed mark (rule 10).
     pub(super) fn next_for(&mut self, sink: usize, taken: &Taken) -> Option<Pending> {
         loop {
             let runs = self.receiver.runs();
@@ -132,6 +132,15 @@ impl LaneState {
             let mark = taken.place(pending.end).or_else(|| {
                 runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink))
             });
+            let is_stated = |notice: Notice| {
+                runs.iter().any(|run| {
+                    let bits = run.notices_durable.get(sink).copied().unwrap_or(0);
+                    run.run == pending.end.run && bits & notice_bit(notice) != 0
+                })
+            };
+            if matches!(pending.step, Step::Notice(notice) if is_stated(notice)) {
+                continue;
+            }
             if let Some(pending) = beyond(mark, pending) {
                 return Some(pending);
             }

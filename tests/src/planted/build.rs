@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::checks::{CHECKS, Program};
 use super::options::Options;
+use super::seed::seed;
 
 /// The program of a check, and the folder in which cargo would run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,25 +24,28 @@ pub(super) struct Built {
 /// # Errors
 /// When cargo cannot build the copy: then a snippet does not compile as it becomes.
 pub(super) fn build(place: &Path, options: &Options) -> io::Result<BTreeMap<Program, Built>> {
-    let work = place.join("work");
+    let target = place.join(if options.is_blind { "target-blind" } else { "target" });
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
-    command.current_dir(&work).args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    command.current_dir(place.join("work")).env("CARGO_TARGET_DIR", &target);
+    command.args(["test", "--no-run", "--workspace", "--message-format=json-render-diagnostics"]);
     for program in CHECKS.iter().map(|check| check.program) {
-        command.args(["--package", program.package]);
         match program.suite {
             None => command.arg("--lib"),
             Some(suite) if program.is_binary => command.args(["--bin", suite]),
             Some(suite) => command.args(["--test", suite]),
         };
     }
-    // The choices make the compiler warn of parentheses and the like.
-    command.env("RUSTFLAGS", "--cap-lints=allow").env("CARGO_PROFILE_DEV_OPT_LEVEL", "2");
-    command.env_remove("CARGO_ENCODED_RUSTFLAGS").stderr(Stdio::inherit());
-    command.env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", (!options.is_blind).to_string());
-    let target = if options.is_blind { "target-blind" } else { "target" };
-    let output = command.env("CARGO_TARGET_DIR", place.join(target)).output()?;
+    command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "2");
+    if options.is_blind {
+        command.env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false");
+    } else {
+        seed(&target)?;
+    }
+    let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
+        // Else it has but warnings, of parentheses and the like around the choices.
+        io::stderr().lock().write_all(&output.stderr)?;
         return Err(io::Error::other("the copy cannot be built: some bug is not written as Rust takes it"));
     }
     let messages: Vec<Value> =

@@ -15,6 +15,7 @@ mod list;
 mod options;
 mod report;
 mod run;
+mod seed;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -82,7 +83,7 @@ fn run(options: &Options) -> io::Result<bool> {
     copy::make(&root, &place.join("work"), &bugs)?;
     tell(&format!("building one copy with {} bugs …", bugs.len()))?;
     let programs = build::build(&place, options)?;
-    let bench = Bench::new(&place, programs, options)?;
+    let bench = Bench::new(&place, programs)?;
     tell("with no bug planted, everything must pass …")?;
     let Some(bench) = bench.with_limits(options)? else { return Ok(false) };
     let rows = try_all(&bench, &chosen, options)?;

@@ -37,11 +37,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(
-        place: &Path,
-        programs: BTreeMap<Program, Built>,
-        _options: &Options,
-    ) -> io::Result<Self> {
+    pub(super) fn new(place: &Path, programs: BTreeMap<Program, Built>) -> io::Result<Self> {
         let said = place.join("said");
         fs::create_dir_all(&said)?;
         Ok(Self { said, programs, limits: BTreeMap::new() })
