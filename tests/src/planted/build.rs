@@ -32,7 +32,8 @@ pub(super) fn build(place: &Path, options: &Options) -> io::Result<BTreeMap<Prog
     for program in CHECKS.iter().map(|check| check.program) {
         match program.suite {
             None => command.arg("--lib"),
-            Some(suite) if program.is_binary => command.args(["--bin", suite]),
+            // A package's binaries come along with any of its suites.
+            Some(_) if program.is_binary => command.args(["--test", "documents"]),
             Some(suite) => command.args(["--test", suite]),
         };
     }
@@ -69,8 +70,8 @@ fn built(message: &Value, program: Program) -> Option<Built> {
         Some(suite) if program.is_binary => is_of("bin") && target["name"] == suite,
         Some(suite) => is_of("test") && target["name"] == suite,
     };
-    let is_test = message["profile"]["test"].as_bool() == Some(!program.is_binary);
-    let is_of_package = folder.file_name().is_some_and(|name| format!("driftlog-{}", name.display()) == program.package);
+    let is_test = message["profile"]["test"] == !program.is_binary;
+    let is_of_package = folder.file_name().is_some_and(|name| format!("driftlog-{}", name.to_string_lossy()) == program.package);
     let executable = message["executable"].as_str()?;
     (is_it && is_test && is_of_package)
         .then(|| Built { program: PathBuf::from(executable), folder: folder.to_path_buf() })

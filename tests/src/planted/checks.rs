@@ -25,12 +25,20 @@ pub(super) struct Check {
 /// Seeds of a check.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seeds {
-    /// The variable that takes `from..to`.
-    pub(super) variable: &'static str,
+    pub(super) given: Given,
     /// How many are tried, unless fewer are asked for.
     pub(super) count: u64,
     /// How many at first; then twice as many, and so on.
     pub(super) first: u64,
+}
+
+/// How a check is told its seeds, as `from..to`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Given {
+    /// Behind this option.
+    Option(&'static str),
+    /// In this variable.
+    Variable(&'static str),
 }
 
 const fn suite(package: &'static str, suite: &'static str) -> Program {
@@ -46,32 +54,31 @@ const fn plain(name: &'static str, program: Program) -> Check {
 }
 
 const PAIR: &str = "every_sealed_record_comes_out_once_and_in_order_or_is_declared_lost";
-const WORLD: &str = "mixed::whatever_fails_every_line_comes_through_once_and_in_order";
 
 /// All checks, in the order of their cost.
 pub(super) const CHECKS: [Check; 12] = [
     Check {
-        name: "world",
-        program: suite("driftlog-tests", "spine"),
-        args: &["--exact", WORLD],
-        seeds: Some(Seeds { variable: "DRIFTLOG_SPINE_SEEDS", count: 300, first: 20 }),
+        name: "sim",
+        program: Program { package: "driftlog-tests", suite: Some("driftlog"), is_binary: true },
+        args: &["sim", "--no-shrink", "--jobs", "1"],
+        seeds: Some(Seeds { given: Given::Option("--seeds"), count: 1000, first: 10 }),
     },
     Check {
         name: "pair",
         program: suite("driftlog-proto", "pair"),
         args: &["--exact", PAIR],
-        seeds: Some(Seeds { variable: "DRIFTLOG_PAIR_SEEDS", count: 2000, first: 100 }),
-    },
-    Check {
-        name: "world scenarios",
-        program: suite("driftlog-tests", "spine"),
-        args: &["--skip", WORLD],
-        seeds: None,
+        seeds: Some(Seeds { given: Given::Variable("DRIFTLOG_PAIR_SEEDS"), count: 2000, first: 100 }),
     },
     Check {
         name: "pair scenarios",
         program: suite("driftlog-proto", "pair"),
         args: &["--skip", PAIR],
+        seeds: None,
+    },
+    Check {
+        name: "sim scenarios",
+        program: own("driftlog-tests"),
+        args: &["sim::scenarios"],
         seeds: None,
     },
     plain("spool", suite("driftlog-agent", "spool")),

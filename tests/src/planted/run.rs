@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::build::Built;
-use super::checks::{CHECKS, Check, Program, Seeds};
+use super::checks::{CHECKS, Check, Given, Program, Seeds};
 use super::copy::SWITCH;
 use super::options::Options;
 use super::tell;
@@ -90,7 +90,11 @@ impl Bench {
         command.env("CARGO_MANIFEST_DIR", &built.folder).env("RUST_BACKTRACE", "0");
         command.env(SWITCH, bug.to_string()).stdin(Stdio::null());
         if let Some((seeds, from, to)) = seeds {
-            command.env(seeds.variable, format!("{from}..{to}"));
+            let range = format!("{from}..{to}");
+            match seeds.given {
+                Given::Option(option) => command.args([option, &range]),
+                Given::Variable(variable) => command.env(variable, &range),
+            };
         }
         command.stdout(said.try_clone()?).stderr(said);
         let status = self.wait(command, check)?;

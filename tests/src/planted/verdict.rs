@@ -43,25 +43,28 @@ pub(super) fn read(check: &'static str, said: &str, status: Option<ExitStatus>, 
     Verdict { check, test, sentence, seeds }
 }
 
-/// The first thing that a panic said.
+/// The sentence that a simulated world broke, or the first thing that a panic said.
 fn panic_of(said: &str) -> Option<String> {
-    let (_, rest) = said.split_once("panicked at ")?;
-    let mut lines = rest.lines().skip(1).map(str::trim).filter(|line| !line.is_empty());
-    let sentence = lines.next()?;
-    // An `assert_eq` says what it is about behind a colon, or nothing but the two values.
+    let broken = said.lines().find_map(|line| Some(line.strip_prefix("seed ")?.split_once(" FAILED: ")?.1));
+    let sentence = match broken {
+        Some(broken) => broken,
+        None => {
+            let (_, rest) = said.split_once("panicked at ")?;
+            rest.lines().skip(1).map(str::trim).find(|line| !line.is_empty())?
+        }
+    };
+    // What two values are compared for stands behind the colon, if it is said.
     let sentence = sentence.strip_prefix("assertion `left == right` failed: ").unwrap_or(sentence);
-    let sentence = match sentence.char_indices().nth(SENTENCE_MAX) {
+    Some(match sentence.char_indices().nth(SENTENCE_MAX) {
         Some((end, _)) => format!("{}…", &sentence[..end]),
         None => sentence.to_owned(),
-    };
-    Some(sentence)
+    })
 }
 
 /// The lowest seed that a check says has failed.
 fn seed_of(said: &str) -> Option<u64> {
-    let number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
-    let of = |mark: &str| said.rsplit_once(mark).and_then(|(_, rest)| number(rest));
-    of("seeds [").or_else(|| said.split_once("seed ").and_then(|(_, rest)| number(rest)))
+    let (_, rest) = said.split_once("seed ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -71,16 +74,23 @@ mod tests {
     #[test]
     fn the_first_panic_and_the_lowest_seed_are_read() {
         let said = "running 1 test\ntest mixed::whatever ... FAILED\n\nthread 'x' panicked at a.rs:1:2:\n\
-                    R4: a run\nmore\nthread 'x' panicked at b.rs:1:2:\nseeds [17, 19]\n";
-        let verdict = read("world", said, Some(ExitStatus::default()), Some(10));
+                    R4: a run\nmore\nseed 17 failed; more\n";
+        let verdict = read("pair", said, Some(ExitStatus::default()), Some(10));
         let expected = Verdict {
-            check: "world",
+            check: "pair",
             test: Some("whatever".to_owned()),
             sentence: "R4: a run".to_owned(),
             seeds: Some(18),
         };
         assert_eq!(verdict, expected);
-        assert_eq!(verdict.to_string(), "world: R4: a run (seed 18)");
+        assert_eq!(verdict.to_string(), "pair: R4: a run (seed 18)");
+    }
+
+    #[test]
+    fn the_sentence_that_a_world_broke_is_read() {
+        let said = "2 seeds: 2 worlds\nseed 5 FAILED: no identity twice: pump-1\n  noticed at 3 s\n";
+        let verdict = read("sim", said, Some(ExitStatus::default()), Some(0));
+        assert_eq!((verdict.sentence.as_str(), verdict.seeds), ("no identity twice: pump-1", Some(6)));
     }
 
     #[test]
