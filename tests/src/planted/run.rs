@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::build::Built;
@@ -97,31 +97,35 @@ impl Bench {
             };
         }
         command.stdout(said.try_clone()?).stderr(said);
-        let status = self.wait(command, check)?;
-        if status.is_some_and(|status| status.success()) {
+        let has_passed = self.wait(command, check, &path)?;
+        if has_passed == Some(true) {
             fs::remove_file(&path)?;
             return Ok(None);
         }
-        Ok(Some(verdict::read(check.name, &text(&path)?, status, seeds.map(|(_, from, _)| from))))
+        let from = seeds.map(|(_, from, _)| from);
+        Ok(Some(verdict::read(check.name, &text(&path)?, has_passed.is_some(), from)))
     }
 
-    /// How the process ended; nothing when its time was over and it was killed.
-    fn wait(&self, mut command: Command, check: &Check) -> io::Result<Option<ExitStatus>> {
+    /// Whether it passed; nothing when its time was over. A suite is ended at the first test that
+    /// fails.
+    fn wait(&self, mut command: Command, check: &Check, said: &Path) -> io::Result<Option<bool>> {
         let limit = self.limits.get(check.name).copied().unwrap_or(UNKNOWN);
         let mut child = command.spawn()?;
-        let mut ended = None;
+        let (mut ended, mut has_failed, mut length) = (None, false, 0);
         clock::wait_until(limit, || {
             ended = child.try_wait().transpose();
-            ended.is_some()
-        });
-        match ended {
-            Some(status) => status.map(Some),
-            None => {
-                child.kill()?;
-                child.wait()?;
-                Ok(None)
+            let now = fs::metadata(said).map_or(0, |said| said.len());
+            if check.seeds.is_none() && now != std::mem::replace(&mut length, now) {
+                has_failed = text(said).is_ok_and(|said| verdict::failed_test(&said).is_some());
             }
+            ended.is_some() || has_failed
+        });
+        if let Some(status) = ended {
+            return Ok(Some(status?.success()));
         }
+        child.kill()?;
+        child.wait()?;
+        Ok(has_failed.then_some(false))
     }
 }
 
