@@ -48,8 +48,14 @@ pub(crate) struct Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// A device's programs write so many lines.
-    Lines { device: usize, lines: u64 },
-    Fault { device: usize, fault: Fault },
+    Lines {
+        device: usize,
+        lines: u64,
+    },
+    Fault {
+        device: usize,
+        fault: Fault,
+    },
 }
 
 impl Act {

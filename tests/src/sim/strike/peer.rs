@@ -134,8 +134,7 @@ fn sealed(header: &ItemHeader, payload: &[u8], random: &mut Random) -> Vec<u8> {
     let mut tail = vec![0; 256 * 1024];
     let length = item::seal(header, payload, &mut tail).unwrap_or(0);
     let told = Told { heard: heard(random), run: run(random), base: place(random) };
-    let envelope =
-        Item { session: SessionId(random.below(3)), reading: reading(random), told: Some(told) };
+    let envelope = Item { session: SessionId(random.below(3)), reading: reading(random), told: Some(told) };
     encoded(&Up::Item(envelope), &tail[..length])
 }
 
@@ -161,7 +160,8 @@ fn block(random: &mut Random, count: u32, raw_bytes: u32) -> ItemHeader {
 }
 
 fn forged_hello(random: &mut Random) -> Vec<u8> {
-    let lanes = Lane::ALL.map(|lane| HelloLane { lane, run: run(random), base: place(random), next: place(random) });
+    let lanes =
+        Lane::ALL.map(|lane| HelloLane { lane, run: run(random), base: place(random), next: place(random) });
     encoded(
         &Up::Hello(Hello {
             protocol_min: random.below(3) as u8,

@@ -225,8 +225,7 @@ fn document(entry: &Entry, rejects_per_mille: u64, documents: &mut Documents) ->
         What::Gap { from, to, .. } => ("gap", from.0 << 20 ^ to.0),
         What::Notice(notice) => ("notice", notice.index() as u64),
     };
-    let identity =
-        format!("{}/{}/{}/{kind}/{seq}", entry.device, entry.lane.name(), entry.run);
+    let identity = format!("{}/{}/{}/{kind}/{seq}", entry.device, entry.lane.name(), entry.run);
     let mut lines = Vec::new();
     match &entry.what {
         What::Block { header, sealed, clock } if is_rejected(sealed, rejects_per_mille) => {

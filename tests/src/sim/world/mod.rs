@@ -34,8 +34,6 @@ pub(crate) struct Was {
     pub(crate) hostile: bool,
     /// The ledger was lost and made again from the archive.
     pub(crate) rebuilt: bool,
-    /// A required sink began when devices had forgotten what came before.
-    pub(crate) unledgered: bool,
     /// A sink rejected records for their content.
     pub(crate) rejecting: bool,
     /// Sinks that were not there from the beginning.
@@ -197,7 +195,8 @@ impl World {
             }
             Some(_) => machine.deadline(),
         });
-        let shores = [Some(&self.shore), self.rival.as_ref()].into_iter().flatten().map(Shore::deadline).min();
+        let shores =
+            [Some(&self.shore), self.rival.as_ref()].into_iter().flatten().map(Shore::deadline).min();
         let shores = shores.unwrap_or(i64::MAX);
         machines.min().unwrap_or(i64::MAX).min(self.broker.next()).min(shores).min(self.agenda.next())
     }

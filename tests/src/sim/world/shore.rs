@@ -45,7 +45,8 @@ impl Default for ShoreConfig {
 
 impl ShoreConfig {
     fn region(&self) -> RegionConfig {
-        let role = |sink: &Sink| SinkRole { name: sink.kind.name().to_owned(), is_required: sink.is_required };
+        let role =
+            |sink: &Sink| SinkRole { name: sink.kind.name().to_owned(), is_required: sink.is_required };
         RegionConfig {
             sinks: self.sinks.iter().map(role).collect(),
             memory_bytes_max: self.memory_bytes_max,
@@ -130,7 +131,8 @@ impl Shore {
         self.coast.ledger.fence();
         let again = now + SECOND;
         if self.has(SinkKind::Archive) {
-            let config = ArchiveConfig { file_bytes_max: 256 * 1024, compress: true, ..ArchiveConfig::default() };
+            let config =
+                ArchiveConfig { file_bytes_max: 256 * 1024, compress: true, ..ArchiveConfig::default() };
             let directory = Box::new(self.coast.directory.clone());
             let fresh = ArchiveId(self.random.bytes());
             match Archive::open(directory, config, &mut self.coast.ledger, fresh) {
