@@ -183,7 +183,9 @@ impl<L: Ledger> Region<L> {
             Verdict::Kept(slot) => {
                 if let ItemHeader::Block(block) = header {
                     let sealed = Arc::from(sealed);
-                    state.kept.insert(slot, Kept { received: now.wall, is_of_session, header: block, sealed });
+                    state
+                        .kept
+                        .insert(slot, Kept { received: now.wall, is_of_session, header: block, sealed });
                 }
             }
             Verdict::Duplicate => self.counters.duplicates += 1,

@@ -57,7 +57,10 @@ impl Receiver {
         for at in 0..self.runs.len() {
             let Some(run) = self.runs.get(at).copied() else { return };
             let children = || self.runs.iter().filter(|child| child.parent.run == run.run);
-            if children().any(|child| child.parent.seq < run.next.seq) || children().count() > 1 {
+            // One sink may have come further than the lowest required mark.
+            let marks = run.marks.iter().flatten().map(|mark| mark.seq);
+            let furthest = marks.fold(run.next.seq, Ord::max);
+            if children().any(|child| child.parent.seq < furthest) || children().count() > 1 {
                 self.state(at, Notice::Fork);
             }
         }
