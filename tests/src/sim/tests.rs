@@ -50,7 +50,7 @@ fn a_failure_is_seen_and_shrunk_to_what_it_needs() {
     keep_panics();
     let mut plan = Plan::drawn(7, Some(&[Fault::Kill, Fault::Loss, Fault::Disconnect]));
     let lines = Act { after_ms: 5_000, what: What::Lines { device: 0, lines: 20 }, chance: 1 };
-    let forged = Act { after_ms: 5_000, what: What::Forgetting { device: 0 }, chance: 2 };
+    let forged = Act { after_ms: 5_000, what: What::Claim { device: 0 }, chance: 2 };
     plan.acts.extend([lines, forged]);
     let failure = play(&plan).failure.expect("lines are missing");
     assert_eq!(failure.sentence, Some(Sentence::Declared), "{failure:?}");
