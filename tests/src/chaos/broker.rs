@@ -117,9 +117,14 @@ impl Broker {
         }
     }
 
-    /// Its process, while it runs or is not yet missed.
-    pub(super) fn process(&self) -> Option<&Process> {
-        self.process.as_ref()
+    /// Stops it where it stands.
+    pub(super) fn pause(&self) {
+        self.process.iter().for_each(Process::pause);
+    }
+
+    /// Lets it go on.
+    pub(super) fn resume(&self) {
+        self.process.iter().for_each(Process::resume);
     }
 
     /// An error if it should run and does not.

@@ -128,7 +128,7 @@ impl Unit {
             Fault::KillAgent | Fault::Reboot => return self.kill(fault, how),
             Fault::StopAgent => {
                 let agent = self.device.agent();
-                agent.as_ref().inspect(|agent| agent.pause());
+                agent.iter().for_each(|agent| agent.pause());
                 return Ok(agent.is_some());
             }
             Fault::Clock => {
@@ -172,7 +172,7 @@ impl Unit {
                     self.device.start()?;
                 }
             }
-            Fault::StopAgent => drop(self.device.agent().inspect(|agent| agent.resume())),
+            Fault::StopAgent => self.device.agent().iter().for_each(|agent| agent.resume()),
             Fault::Cut | Fault::Overflow => self.device.line().mend(),
             Fault::Delay => self.device.line().delay(Duration::ZERO),
             Fault::Throttle => self.device.line().throttle(0),

@@ -109,14 +109,14 @@ impl World {
             }
             Fault::StopGateway => {
                 let gateway = self.shore.gateway();
-                gateway.as_ref().inspect(|gateway| gateway.pause());
+                gateway.iter().for_each(|gateway| gateway.pause());
                 return Ok(gateway.is_some());
             }
             Fault::GatewayClock => self.shore.set_clock(clock_offset_ms(how))?,
             Fault::FullArchive => {
                 return self.disk.as_mut().map_or(Ok(false), |disk| disk.fill().map(|()| true));
             }
-            Fault::CutGateway => drop(self.line.as_ref().inspect(|line| line.line().cut())),
+            Fault::CutGateway => self.line.iter().for_each(|line| line.line().cut()),
             Fault::KillBroker | Fault::WipeBroker => {
                 let Some(broker) = self.broker.as_mut() else { return Ok(false) };
                 broker.kill();
@@ -124,9 +124,7 @@ impl World {
                     broker.wipe()?;
                 }
             }
-            Fault::StopBroker => {
-                drop(self.broker.as_ref().and_then(Broker::process).inspect(|it| it.pause()))
-            }
+            Fault::StopBroker => self.broker.iter().for_each(Broker::pause),
             _ => return Ok(false),
         }
         Ok(true)
@@ -140,15 +138,13 @@ impl World {
                     self.shore.start()?;
                 }
             }
-            Fault::StopGateway => drop(self.shore.gateway().inspect(|gateway| gateway.resume())),
+            Fault::StopGateway => self.shore.gateway().iter().for_each(|gateway| gateway.resume()),
             Fault::FullArchive => self.disk.as_mut().map_or(Ok(()), SmallDisk::free)?,
-            Fault::CutGateway => drop(self.line.as_ref().inspect(|line| line.line().mend())),
+            Fault::CutGateway => self.line.iter().for_each(|line| line.line().mend()),
             Fault::KillBroker | Fault::WipeBroker => {
                 self.broker.as_mut().map_or(Ok(()), Broker::start_again)?;
             }
-            Fault::StopBroker => {
-                drop(self.broker.as_ref().and_then(Broker::process).inspect(|it| it.resume()))
-            }
+            Fault::StopBroker => self.broker.iter().for_each(Broker::resume),
             _ => {}
         }
         Ok(())
