@@ -62,7 +62,7 @@ pub(super) fn poll<L: Ledger>(region: &mut Region<L>, now: Now) -> Option<Batch>
 
 /// Takes from every waiting device in turn, urgent lanes first.
 fn gather<L: Ledger>(region: &mut Region<L>, sink: usize) -> Option<Batch> {
-    let mut batch = Batch::default();
+    let mut batch = Batch { sink, ..Batch::default() };
     let mut lanes: Vec<LaneTaken> = Vec::new();
     let waiting = in_turn(region, sink);
     for lane in [Lane::Urgent, Lane::Bulk] {

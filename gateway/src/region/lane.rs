@@ -128,6 +128,13 @@ impl LaneState {
                 }
             }
             let pending = feed.pop_front()?;
+            if let Step::Notice(notice) = pending.step {
+                let bits = runs.iter().find(|run| run.run == pending.end.run);
+                let bits = bits.and_then(|run| run.notices_durable.get(sink)).copied().unwrap_or(0);
+                if bits & notice_bit(notice) != 0 {
+                    continue;
+                }
+            }
             let bytes = pending.bytes();
             let mark = taken.place(pending.end).or_else(|| {
                 runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink))

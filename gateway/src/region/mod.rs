@@ -20,6 +20,7 @@ mod device;
 mod hear;
 mod lane;
 mod limiter;
+mod obligation;
 mod speak;
 mod status;
 
@@ -39,6 +40,7 @@ use crate::sink::{Batch, CommitError};
 use crate::status::RegionStatus;
 pub use counters::{Counters, Refused};
 use device::Device;
+pub use obligation::SINKS_KEY;
 pub use status::REGION_METRICS;
 
 /// The key of the newest generation in the ledger.
@@ -110,7 +112,9 @@ impl<L: Ledger> Region<L> {
     pub fn open(config: RegionConfig, mut ledger: L, now: Now) -> Result<Self, LedgerError> {
         let generation = next_generation(&ledger, now)?;
         let value = Some(generation.to_le_bytes().to_vec());
-        ledger.commit(&[Write { key: GENERATION_KEY.to_vec(), value }])?;
+        let mut writes = obligation::begin(&ledger, &config.sinks)?;
+        writes.push(Write { key: GENERATION_KEY.to_vec(), value });
+        ledger.commit(&writes)?;
         let count = config.sinks.len();
         let required = config.sinks.iter().enumerate().filter(|(_, sink)| sink.is_required);
         let roles = Sinks { count, required: required.fold(0, |bits, (at, _)| bits | 1 << at) };
