@@ -71,19 +71,25 @@ impl Broker {
         let rest = match kind {
             Kind::Embedded => return Ok(None),
             Kind::Mosquitto => wrong_clock.map(OsString::from).into_iter().collect(),
-            Kind::RabbitMq => vec![ports::free()?.to_string().into()],
+            Kind::RabbitMq => vec![ports::free()?.to_string().into(), ports::free()?.to_string().into()],
         };
         fs::create_dir_all(folder)?;
         let mut broker = Self { kind, folder: folder.to_owned(), port: ports::free()?, rest, process: None };
         broker.start_again()?;
+        broker.wait_listening()?;
+        Ok(Some(broker))
+    }
+
+    /// Waits until it listens.
+    pub(super) fn wait_listening(&mut self) -> io::Result<()> {
         let mut has_ended = false;
         let listens = clock::wait_until(LISTEN_WAIT, || {
-            has_ended = broker.has_ended();
-            has_ended || broker.listens()
+            has_ended = self.has_ended();
+            has_ended || self.listens()
         });
-        match broker.process.as_ref().filter(|_| has_ended || !listens) {
+        match self.process.as_ref().filter(|_| has_ended || !listens) {
             Some(process) => Err(process.error("does not listen".to_owned()).into()),
-            None => Ok(Some(broker)),
+            None => Ok(()),
         }
     }
 

@@ -11,12 +11,15 @@ use crate::compare::{Comparison, DeviceComparison};
 use crate::count::Count;
 use crate::shore::LaneAudit;
 
+/// Whatever is dropped is a whole segment of the spool, with more records than this in it.
+const RECORDS_PER_DROP: u64 = 1_000;
 /// Notices that only lying flash or a cloned spool may cause, and chaos has neither.
 const WITHOUT_CAUSE: [&str; 3] = ["fork", "clone", "run_twice"];
 
 /// What was counted, and every sentence that is broken.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
+    /// Of all devices; lost is what no declaration covers, declared what is declared and gone.
     pub(super) count: DeviceComparison,
     pub(super) violations: Vec<String>,
 }
@@ -27,6 +30,7 @@ impl Verdict {
         let devices: Vec<_> = world.units.iter().map(|unit| (&unit.device, &unit.journal)).collect();
         let Count { audit, comparison } = Count::take(&world.shore, &devices, &folder.join("spools"))?;
         let lanes = world.shore.audit_lanes()?;
+        let mut count = DeviceComparison { lost: 0, declared: 0, ..comparison.total() };
         let mut violations = Vec::new();
         if !audit.is_kept {
             violations.push(format!("the audit says that the promise is broken:\n{}", audit.report));
@@ -36,14 +40,16 @@ impl Verdict {
             let Some(found) = comparison.devices.get(name) else { continue };
             let words = Words {
                 present: present(&lanes, name),
-                own: own_words(&fs::read_to_string(unit.device.log()).unwrap_or_default()),
+                own: own_words(&fs::read_to_string(unit.device.log()).unwrap_or_default(), found.lost),
             };
             violations.extend(judge_device(name, &unit.plan, found, words));
+            count.declared += words.gone(found);
+            count.lost += found.lost.saturating_sub(words.gone(found));
         }
         violations.extend(comparison.strange.iter().cloned());
         violations.extend(judge_times(plan, &comparison));
         violations.extend(judge_notices(&lanes));
-        Ok(Self { count: comparison.total(), violations })
+        Ok(Self { count, violations })
     }
 }
 
@@ -56,6 +62,13 @@ struct Words {
     own: u64,
 }
 
+impl Words {
+    /// Records that are declared gone and are not there.
+    fn gone(self, found: &DeviceComparison) -> u64 {
+        found.declared.saturating_sub(self.present)
+    }
+}
+
 fn judge_device(name: &str, plan: &DevicePlan, found: &DeviceComparison, words: Words) -> Vec<String> {
     let mut violations = Vec::new();
     let DeviceComparison { lines_in, lines_out, lost, doubled, disordered, changed, declared, .. } = *found;
@@ -65,7 +78,7 @@ fn judge_device(name: &str, plan: &DevicePlan, found: &DeviceComparison, words: 
     if lines_out + lost != lines_in {
         violations.push(format!("{name}: {lines_in} lines in, but {lines_out} out and {lost} lost"));
     }
-    let gone = declared.saturating_sub(words.present);
+    let gone = words.gone(found);
     if !plan.may_drop() {
         if lost + declared > 0 {
             violations
@@ -107,9 +120,15 @@ fn present(lanes: &[LaneAudit], name: &str) -> u64 {
     lanes.iter().filter(|lane| lane.device == name).map(|lane| lane.declared_but_present).sum()
 }
 
-/// Whatever becomes a notice among the records was said in the log first, as a warning.
-fn own_words(log: &str) -> u64 {
-    log.lines().filter(|line| line.contains("WARN ")).count() as u64
+/// Whatever becomes a notice among the records was said in the log first, as a warning; of those that
+/// repeat the log may leave some out. There is one for each drop.
+fn own_words(log: &str, lost: u64) -> u64 {
+    let warnings = log.lines().filter(|line| line.contains("WARN "));
+    let left_out = |line: &str| {
+        let count = line.rsplit_once(" (and ")?.1.strip_suffix(" more of this kind)")?;
+        count.parse::<u64>().ok()
+    };
+    warnings.map(|line| 1 + left_out(line).unwrap_or(0)).sum::<u64>() + lost / RECORDS_PER_DROP
 }
 
 #[cfg(test)]
@@ -165,8 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn only_warnings_count_as_the_agents_own_words() {
-        let log = "2026-11-25T22:40:14Z INFO  started\n2026-11-25T22:40:15Z WARN  lane bulk: dropped\n";
-        assert_eq!(own_words(log), 1);
+    fn warnings_count_as_the_agents_own_words_also_those_that_the_log_left_out() {
+        let log = "2026-11-25T22:40:14Z INFO  started\n2026-11-25T22:40:15Z WARN  lane bulk: dropped\n\
+            2026-11-25T22:40:16Z WARN  lane bulk: dropped (and 6 more of this kind)\n";
+        assert_eq!(own_words(log, 0), 8);
+        assert_eq!(own_words("", 2_500), 2, "each drop is a notice, said or not");
     }
 }

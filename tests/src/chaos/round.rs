@@ -107,6 +107,7 @@ impl Outcome {
 
     /// Waits until every agent says that all is acknowledged.
     fn rest(&mut self, world: &mut World) -> io::Result<()> {
+        world.wait_broker()?;
         let began = clock::now();
         let states = world.units.iter().map(|unit| unit.device.state()).collect();
         let watch = Watch::start(states, world.shore.page());

@@ -17,6 +17,8 @@ use crate::process::run;
 /// The file that fills it up.
 const FILLER: &str = "filler";
 const PIECE_BYTES: usize = 64 * 1024;
+/// How long a program may take to start.
+const START: Duration = Duration::from_secs(10);
 /// How long a program may still end for want of room that is there again.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
@@ -25,7 +27,9 @@ const AFTERMATH: Duration = Duration::from_secs(5);
 pub(super) struct SmallDisk {
     folder: PathBuf,
     is_kept: bool,
-    is_full: bool,
+    /// When it was last filled.
+    filled: Option<Instant>,
+    /// When it was last freed, after that.
     freed: Option<Instant>,
 }
 
@@ -39,12 +43,12 @@ impl SmallDisk {
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", &format!("size={bytes},mode=0700"), "driftlog-chaos"]).arg(folder);
         succeed(command)?;
-        Ok(Self { folder: folder.to_owned(), is_kept: false, is_full: false, freed: None })
+        Ok(Self { folder: folder.to_owned(), is_kept: false, filled: None, freed: None })
     }
 
     /// Fills it to the last byte.
     pub(super) fn fill(&mut self) -> io::Result<()> {
-        self.is_full = true;
+        (self.filled, self.freed) = (Some(clock::now()), None);
         let mut filler = File::create(self.folder.join(FILLER))?;
         let mut piece = vec![0xf1; PIECE_BYTES];
         while !piece.is_empty() {
@@ -60,14 +64,16 @@ impl SmallDisk {
     /// Gives the room back.
     pub(super) fn free(&mut self) -> io::Result<()> {
         fs::remove_file(self.folder.join(FILLER))?;
-        self.is_full = false;
         self.freed = Some(clock::now());
         Ok(())
     }
 
-    /// Whether a program that ended by itself may have done so because there was no room.
-    pub(super) fn explains(&self) -> bool {
-        self.is_full || self.freed.is_some_and(|at| clock::now() < at + AFTERMATH)
+    /// Whether a program that was started then may have ended by itself for want of room: one that
+    /// finds none when it starts may, one that runs may not.
+    pub(super) fn explains(&self, started: Instant) -> bool {
+        let Some(filled) = self.filled else { return false };
+        let is_aftermath = self.freed.is_none_or(|at| clock::now() < at + AFTERMATH);
+        is_aftermath && filled < started + START
     }
 
     /// What is on it is to stay in its folder when it is unmounted.
@@ -156,10 +162,12 @@ mod tests {
             assert!(mounted_below(&fs::read("/proc/self/mounts").unwrap(), dir.path()).is_empty());
             return;
         };
+        assert!(!disk.explains(clock::now()));
         disk.fill().unwrap();
         let refused = fs::write(folder.join("file"), vec![1; 4096]).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
-        assert!(disk.explains());
+        let now = clock::now();
+        assert!(disk.explains(now) && !disk.explains(now - 2 * START), "only what starts may end");
         disk.free().unwrap();
         fs::write(folder.join("file"), "kept").unwrap();
         disk.keep();

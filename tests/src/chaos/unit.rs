@@ -43,15 +43,27 @@ pub(super) struct Unit {
 }
 
 /// Whether a process is down on purpose, and when it is to be started if it went down by itself.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Life {
     pub(super) is_killed: bool,
+    /// When it was last started.
+    pub(super) started: Instant,
     again_at: Option<Instant>,
     /// How often it ended by itself.
     pub(super) ends: u64,
 }
 
 impl Life {
+    /// It is started now.
+    pub(super) fn new() -> Self {
+        Self { is_killed: false, started: clock::now(), again_at: None, ends: 0 }
+    }
+
+    /// It is started again now.
+    pub(super) fn start(&mut self) {
+        (self.is_killed, self.started, self.again_at) = (false, clock::now(), None);
+    }
+
     /// It ended by itself.
     pub(super) fn end(&mut self) {
         self.ends += 1;
@@ -88,7 +100,7 @@ impl Unit {
             plan: plan.clone(),
             writer: None,
             journal: Journal::default(),
-            life: Life::default(),
+            life: Life::new(),
             wall_offset_ms: plan.wall_offset_ms,
             boot: number as u128 + 1,
             disk: None,
@@ -114,6 +126,7 @@ impl Unit {
             seed,
         };
         self.writer = Some(Writer::start(config)?);
+        self.life.start();
         Ok(self.device.start()?)
     }
 
@@ -167,10 +180,8 @@ impl Unit {
     pub(super) fn end(&mut self, fault: Fault) -> io::Result<()> {
         match fault {
             Fault::KillAgent | Fault::Reboot => {
-                self.life.is_killed = false;
-                if self.device.is_killed() {
-                    self.device.start()?;
-                }
+                self.life.start();
+                self.device.start()?;
             }
             Fault::StopAgent => self.device.agent().iter().for_each(|agent| agent.resume()),
             Fault::Cut | Fault::Overflow => self.device.line().mend(),
@@ -187,13 +198,14 @@ impl Unit {
     /// full is started again.
     pub(super) fn tend(&mut self) -> io::Result<()> {
         if let Err(error) = self.device.check() {
-            if !self.disk.as_ref().is_some_and(SmallDisk::explains) {
+            if !self.disk.as_ref().is_some_and(|disk| disk.explains(self.life.started)) {
                 return Err(error.into());
             }
             self.device.kill();
             self.life.end();
         }
-        if self.life.is_due() && self.device.is_killed() {
+        if self.life.is_due() {
+            self.life.start();
             self.device.start()?;
         }
         match self.writer.take_if(|writer| writer.has_ended()) {

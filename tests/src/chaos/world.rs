@@ -52,7 +52,7 @@ impl World {
         let mut world = Self {
             shore,
             units: Vec::new(),
-            life: Life::default(),
+            life: Life::new(),
             broker,
             line,
             disk: None,
@@ -68,6 +68,7 @@ impl World {
                 Err(error) => world.skip(Fault::FullArchive, &error),
             }
         }
+        world.life.start();
         world.shore.start()?;
         world.shore.wait_ready()?;
         for (number, its) in plan.devices.iter().enumerate() {
@@ -133,10 +134,8 @@ impl World {
     fn end(&mut self, fault: Fault) -> io::Result<()> {
         match fault {
             Fault::KillGateway => {
-                self.life.is_killed = false;
-                if self.shore.gateway().is_none() {
-                    self.shore.start()?;
-                }
+                self.life.start();
+                self.shore.start()?;
             }
             Fault::StopGateway => self.shore.gateway().iter().for_each(|gateway| gateway.resume()),
             Fault::FullArchive => self.disk.as_mut().map_or(Ok(()), SmallDisk::free)?,
@@ -154,17 +153,23 @@ impl World {
     /// a service manager does; whatever else ends by itself is an error.
     pub(super) fn tend(&mut self) -> io::Result<()> {
         if let Err(error) = self.shore.check() {
-            if !self.disk.as_ref().is_some_and(SmallDisk::explains) {
+            if !self.disk.as_ref().is_some_and(|disk| disk.explains(self.life.started)) {
                 return Err(error.into());
             }
             self.shore.kill();
             self.life.end();
         }
-        if self.life.is_due() && self.shore.gateway().is_none() {
+        if self.life.is_due() {
+            self.life.start();
             self.shore.start()?;
         }
         self.broker.as_mut().map_or(Ok(()), Broker::check)?;
         self.units.iter_mut().try_for_each(Unit::tend)
+    }
+
+    /// Waits until the broker, which may have been started a moment ago, listens.
+    pub(super) fn wait_broker(&mut self) -> io::Result<()> {
+        self.broker.as_mut().map_or(Ok(()), Broker::wait_listening)
     }
 
     /// How often a program ended by itself because its disk was full.
