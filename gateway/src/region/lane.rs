@@ -18,20 +18,22 @@ pub(super) struct Pending {
     pub(super) end: Place,
     pub(super) step: Step,
     pub(super) received: Unix,
-    /// For a block its header and its sealed bytes.
-    pub(super) block: Option<(BlockHeader, Arc<[u8]>)>,
+    /// For a block what was kept of it.
+    pub(super) block: Option<Kept>,
 }
 
 impl Pending {
     pub(super) fn bytes(&self) -> u64 {
-        self.block.as_ref().map_or(0, |(_, sealed)| sealed.len() as u64)
+        self.block.as_ref().map_or(0, |kept| kept.sealed.len() as u64)
     }
 }
 
-/// A held block.
-#[derive(Debug)]
+/// A block that waits.
+#[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) received: Unix,
+    /// It came in a session whose `Hello` had been heard.
+    pub(super) is_of_session: bool,
     pub(super) header: BlockHeader,
     pub(super) sealed: Arc<[u8]>,
 }

@@ -52,6 +52,9 @@ const IDLE_MS: u64 = 3_600_000;
 /// A device counts as connected for this long after its last message.
 pub const CONNECTED_MS: u64 = 90_000;
 
+/// Budgets that items in memory may come to, those counted that need no room.
+pub const OVERDRAFT: u64 = 2;
+
 /// A sink as the region knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkRole {
@@ -148,6 +151,13 @@ impl<L: Ledger> Region<L> {
     /// Bytes that one lane may have in memory now: its share of the budget.
     fn share(&self) -> u64 {
         (self.config.memory_bytes_max / self.lanes_active.max(1)).min(self.config.credit_bytes_max)
+    }
+
+    /// Whether even what needs no room has to wait: the lowest item of each run may pass the
+    /// budget, up to [`OVERDRAFT`] budgets in all. What is in memory then can be committed, so that
+    /// no lane waits for another for ever.
+    fn is_overdrawn(&self) -> bool {
+        self.memory_bytes >= self.config.memory_bytes_max.saturating_mul(OVERDRAFT)
     }
 
     /// When [`poll_batch`](Self::poll_batch) or [`poll_down`](Self::poll_down) next has something.

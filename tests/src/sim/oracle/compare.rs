@@ -133,6 +133,10 @@ impl Archived {
                 continue;
             };
             let off = boot.time(record.mono).abs_diff(record.time);
+            // Where histories divide, a boot's neighbours in the lane are not its neighbours in time.
+            if record.basis == "bounded" && machine.suffered.has_divided() {
+                continue;
+            }
             // Monotonic time is kept in whole microseconds.
             let bound = record.bound.saturating_add(2_000);
             if off > bound {

@@ -98,7 +98,9 @@ impl World {
             format!("{device}: {outcome:?}, {declared} declared; {:?}; {said:#?}", machine.suffered)
         };
         let Suffered { forgot, rot, wiped, cloned, may_overflow, lost_source } = machine.suffered;
-        if outcome.lost > declared && !lost_source {
+        // Flash that forgot the end of one lane and kept the other's cursors tells nobody.
+        let is_silent = forgot && machine.has_both_lanes();
+        if outcome.lost > declared && !lost_source && !is_silent {
             violated(Sentence::Declared, &told());
         }
         if outcome.repeated > 0 && !(forgot || rot || wiped || lost_source) {

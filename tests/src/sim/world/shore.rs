@@ -2,13 +2,14 @@
 
 use driftlog_gateway::broker::Channel;
 use driftlog_gateway::config::DevicesConfig;
-use driftlog_gateway::region::{Region, RegionConfig, SinkRole};
+use driftlog_gateway::region::{OVERDRAFT, Region, RegionConfig, SinkRole};
 use driftlog_gateway::sink::archive::state::ArchiveId;
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, OpenError};
 use driftlog_gateway::sink::commit::commit;
 use driftlog_gateway::sink::ecs::Documents;
 use driftlog_gateway::sink::{Batch, CommitError};
 use driftlog_proto::ids::DeviceId;
+use driftlog_proto::limits::ITEM_BYTES_MAX;
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 
 use super::broker::{MS, SECOND};
@@ -41,6 +42,10 @@ impl Default for ShoreConfig {
             message_rate_max: 2_000,
         }
     }
+}
+
+fn region_budget(config: &ShoreConfig) -> u64 {
+    config.memory_bytes_max * OVERDRAFT
 }
 
 impl ShoreConfig {
@@ -287,8 +292,8 @@ impl Shore {
         let bytes = line.and_then(|line| line.split_once(' ')).and_then(|(_, bytes)| bytes.parse().ok());
         let bytes: u64 = bytes.expect("the metric is there");
         self.memory_bytes_seen = self.memory_bytes_seen.max(bytes);
-        // The newest item of each lane is taken whole, and each sink waits for its own.
-        let most = self.config.memory_bytes_max * self.sinks.len() as u64;
+        // The last item is taken whole, and each sink waits for its own.
+        let most = region_budget(&self.config) + (ITEM_BYTES_MAX * self.sinks.len()) as u64;
         if bytes > most {
             violated(Sentence::Memory, &format!("{bytes} bytes of items in memory, and {most} are allowed"));
         }
