@@ -2,8 +2,8 @@
 //! to carry, and a comparison of what arrived with what was written.
 //!
 //! The binary `driftlog` runs itself again as agent or gateway, so that kill -9 is real and
-//! nothing else has to be built or installed. [`demo`] shows it, [`figures`] measures it, [`chaos`]
-//! and the suites in `tests/` try to break it.
+//! nothing else has to be built or installed. [`demo`] shows it, [`figures`] measures it, [`sim`],
+//! [`chaos`] and the suites in `tests/` try to break it, [`planted`] proves that they would notice.
 
 pub mod chaos;
 pub mod clock;
@@ -14,6 +14,7 @@ pub mod demo;
 pub mod device;
 pub mod figures;
 pub mod place;
+pub mod planted;
 pub mod ports;
 pub mod process;
 pub mod proxy;

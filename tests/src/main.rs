@@ -14,6 +14,7 @@ usage: driftlog WHAT [OPTIONS]
   demo       real agents and a real gateway through cut networks, kill -9 and wrong clocks
   chaos      the same with real brokers, full disks and every other fault, round after round
   figures    what it costs: processor, memory, flash, wire
+  planted    deliberate bugs, and which check catches each
   sim        the real cores in simulated worlds that fail in every way
   agent      what driftlog-agent is
   gateway    what driftlog-gateway is
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         // The gateway skips the name of its program.
         Some("gateway") => driftlog_gateway::cli::main(std::iter::once(what).chain(args)),
         Some("figures") => driftlog_tests::figures::main(after_dashes(args)),
+        Some("planted") => driftlog_tests::planted::main(after_dashes(args)),
         Some("sim") => driftlog_tests::sim::main(after_dashes(args)),
         Some("floor") => driftlog_tests::figures::floor::main(args),
         Some("broker") => broker(args.next()),

@@ -50,7 +50,7 @@ impl<L: Ledger> Region<L> {
             return Err(reason);
         }
         let (up, sealed) = decoded.map_err(|_| Refused::Malformed)?;
-        self.load(id, now.mono)?;
+        self.load(id, now)?;
         let rate = self.config.message_rate_max;
         let device = self.devices.get_mut(id).ok_or(Refused::Devices)?;
         if !device.limiter.take(now.mono, rate) {

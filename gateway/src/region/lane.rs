@@ -116,8 +116,8 @@ impl LaneState {
         self.kept.is_empty() && self.feeds.iter().all(VecDeque::is_empty)
     }
 
-    /// The step that a sink takes next, cut to what lies above its own mark; steps below it are
-    /// passed over. A start waits for the parent's committed mark (rule 10).
+    /// The step that a sink takes next, cut to what lies above its own mark; steps below it, and
+    /// notices that it has, are passed over. A start waits for the parent's committed mark (rule 10).
     pub(super) fn next_for(&mut self, sink: usize, taken: &Taken) -> Option<Pending> {
         loop {
             let runs = self.receiver.runs();
