@@ -15,6 +15,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod shore;
+pub mod sim;
 pub mod table;
 pub mod usage;
 pub mod writer;

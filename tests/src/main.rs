@@ -13,6 +13,7 @@ usage: driftlog WHAT [OPTIONS]
 
   demo       real agents and a real gateway through cut networks, kill -9 and wrong clocks
   figures    what it costs: processor, memory, flash, wire
+  sim        the real cores in simulated worlds that fail in every way
   agent      what driftlog-agent is
   gateway    what driftlog-gateway is
   broker     an MQTT broker on ADDRESS:PORT that remembers nothing, for trials
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         // The gateway skips the name of its program.
         Some("gateway") => driftlog_gateway::cli::main(std::iter::once(what).chain(args)),
         Some("figures") => driftlog_tests::figures::main(after_dashes(args)),
+        Some("sim") => driftlog_tests::sim::main(after_dashes(args)),
         Some("floor") => driftlog_tests::figures::floor::main(args),
         Some("broker") => broker(args.next()),
         Some("demo") => driftlog_tests::demo::main(after_dashes(args)),

@@ -56,7 +56,7 @@ pub use read::Gone;
 pub use recover::Recovery;
 pub use usage::{SpoolEvent, SpoolUsage};
 
-use disk::{Disk, DiskError, Slot};
+use disk::{Disk, DiskError, Slot, read_again};
 use files::Files;
 use find::Trail;
 use frame::START_BYTES_MAX;
@@ -237,7 +237,7 @@ pub(crate) fn again<D: Disk>(disk: &mut D, slot: Slot, from: u32, to: u32) -> Re
     for at in (from..to).step_by(AGAIN_BYTES) {
         let wanted = bytes.len().min((to - at) as usize);
         let piece = bytes.get_mut(..wanted).unwrap_or_default();
-        let read = disk.read_at(slot, u64::from(at), piece)?;
+        let read = read_again(disk, slot, u64::from(at), piece)?;
         disk.write_at(slot, u64::from(at), piece.get(..read).unwrap_or_default())?;
     }
     disk.sync(slot)

@@ -18,20 +18,22 @@ pub(super) struct Pending {
     pub(super) end: Place,
     pub(super) step: Step,
     pub(super) received: Unix,
-    /// For a block its header and its sealed bytes.
-    pub(super) block: Option<(BlockHeader, Arc<[u8]>)>,
+    /// For a block what was kept of it.
+    pub(super) block: Option<Kept>,
 }
 
 impl Pending {
     pub(super) fn bytes(&self) -> u64 {
-        self.block.as_ref().map_or(0, |(_, sealed)| sealed.len() as u64)
+        self.block.as_ref().map_or(0, |kept| kept.sealed.len() as u64)
     }
 }
 
-/// A held block.
-#[derive(Debug)]
+/// A block that waits.
+#[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) received: Unix,
+    /// It came in a session whose `Hello` had been heard.
+    pub(super) is_of_session: bool,
     pub(super) header: BlockHeader,
     pub(super) sealed: Arc<[u8]>,
 }
@@ -128,6 +130,13 @@ impl LaneState {
                 }
             }
             let pending = feed.pop_front()?;
+            if let Step::Notice(notice) = pending.step {
+                let bits = runs.iter().find(|run| run.run == pending.end.run);
+                let bits = bits.and_then(|run| run.notices_durable.get(sink)).copied().unwrap_or(0);
+                if bits & notice_bit(notice) != 0 {
+                    continue;
+                }
+            }
             let bytes = pending.bytes();
             let mark = taken.place(pending.end).or_else(|| {
                 runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink))

@@ -25,6 +25,12 @@ impl Default for Style {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Written {
     pub(crate) bytes: Vec<u8>,
+    /// The name that it was given when it was rotated away.
+    name: Option<String>,
+    /// What it was before a power cut took its end.
+    pub(crate) past: Vec<Vec<u8>>,
+    /// It went away: what of it was not sealed then is lost, and nobody says so.
+    pub(crate) is_gone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -88,15 +94,57 @@ impl App {
             return;
         }
         self.end_line(files);
-        self.rotations += 1;
-        files.rename(&self.path, &format!("{}.{}", self.path, self.rotations));
+        let name = self.name_rotated();
+        files.rename(&self.path, &name);
         self.files.push(Written::default());
+    }
+
+    /// `app.log` is copied to `app.log.N` and cut to nothing, as logrotate's copytruncate does.
+    pub(crate) fn copy_and_truncate(&mut self, files: &SimFiles) {
+        if self.files.last().is_none_or(|file| file.bytes.is_empty()) {
+            return;
+        }
+        self.end_line(files);
+        let name = self.name_rotated();
+        files.copy(&self.path, &name, usize::MAX);
+        files.truncate(&self.path, 0);
+        self.files.push(Written::default());
+    }
+
+    fn name_rotated(&mut self) -> String {
+        self.rotations += 1;
+        let name = format!("{}.{}", self.path, self.rotations);
+        if let Some(file) = self.files.last_mut() {
+            file.name = Some(name.clone());
+        }
+        name
+    }
+
+    /// A file is removed: the newest of those rotated away that is still there, or else the
+    /// current one.
+    pub(crate) fn remove(&mut self, files: &SimFiles) {
+        let rotated = self.files.iter_mut().rev().find(|file| file.name.is_some() && !file.is_gone);
+        if let Some(file) = rotated {
+            file.is_gone = true;
+            return files.remove(file.name.as_deref().unwrap_or_default());
+        }
+        self.end_line(files);
+        files.remove(&self.path);
+        if let Some(file) = self.files.last_mut() {
+            file.is_gone = true;
+        }
+        self.files.push(Written::default());
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The file's end is lost, as with a power cut before its writer synced.
     pub(crate) fn lose_tail(&mut self, files: &SimFiles, bytes: usize) {
         let Some(file) = self.files.last_mut() else { return };
         let kept = file.bytes.len().saturating_sub(bytes);
+        file.past.push(file.bytes.clone());
         file.bytes.truncate(kept);
         files.truncate(&self.path, kept);
         self.is_within_line = file.bytes.last().is_some_and(|last| *last != b'\n');

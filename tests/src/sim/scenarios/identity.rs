@@ -7,8 +7,8 @@ use driftlog_gateway::sink::Notice;
 use driftlog_gateway::sink::archive::state::ArchiveId;
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, OpenError};
 
-use crate::world::World;
-use crate::world::flash::Flash;
+use crate::sim::world::World;
+use crate::sim::world::flash::Flash;
 
 fn written(seed: u64) -> World {
     let mut world = World::with_device(seed, |config| config.style.errors_per_mille = 200);
@@ -89,10 +89,13 @@ fn flash_that_forgot_a_published_tail_is_a_fork_and_is_stated() {
 /// The gateway's ledger is gone, and the gateway does not start.
 fn lose_ledger(world: &mut World) {
     world.kill_gateway(false);
-    world.shore.ledger = MemoryLedger::with_faults(world.shore.faults.clone());
-    let directory = Box::new(world.shore.directory.clone());
+    {
+        let faults = world.shore.coast.faults.clone();
+        world.shore.coast.ledger.lose(&faults)
+    };
+    let directory = Box::new(world.shore.coast.directory.clone());
     let opened =
-        Archive::open(directory, ArchiveConfig::default(), &mut world.shore.ledger, ArchiveId([9; 16]));
+        Archive::open(directory, ArchiveConfig::default(), &mut world.shore.coast.ledger, ArchiveId([9; 16]));
     assert!(matches!(opened, Err(OpenError::LedgerMissing { .. })), "it says so and does not guess");
 }
 
@@ -102,7 +105,7 @@ fn a_ledger_that_is_lost_is_rebuilt_from_the_archive_and_nothing_comes_twice() {
         let mut world = written(seed);
         lose_ledger(&mut world);
         let options = RebuildOptions { force: false, without_marks: false, fresh: ArchiveId([9; 16]) };
-        rebuild(&mut world.shore.directory.clone(), &mut world.shore.ledger, &options).unwrap();
+        rebuild(&mut world.shore.coast.directory.clone(), &mut world.shore.coast.ledger, &options).unwrap();
         world.write(0, 40);
         world.settle();
         world.assert_complete();
@@ -115,7 +118,7 @@ fn without_its_marks_a_gateway_begins_at_the_devices_bases_and_states_it() {
     world.settle();
     lose_ledger(&mut world);
     let options = RebuildOptions { force: false, without_marks: true, fresh: ArchiveId([9; 16]) };
-    rebuild(&mut world.shore.directory.clone(), &mut world.shore.ledger, &options).unwrap();
+    rebuild(&mut world.shore.coast.directory.clone(), &mut world.shore.coast.ledger, &options).unwrap();
     world.write(0, 40);
     world.settle();
     let archived = world.assert_complete();

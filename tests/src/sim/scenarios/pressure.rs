@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::world::World;
-use crate::world::machine::MachineConfig;
+use crate::sim::world::World;
+use crate::sim::world::machine::MachineConfig;
 
 #[test]
 fn a_sink_that_refuses_for_a_while_closes_the_credit_and_memory_stays_within_its_budget() {
@@ -12,7 +12,7 @@ fn a_sink_that_refuses_for_a_while_closes_the_credit_and_memory_stays_within_its
     world.shore.config.credit_bytes_max = 128 * 1024;
     world.write(0, 100);
     world.run_ms(3_000);
-    world.shore.faults.space(Some(0));
+    world.shore.coast.faults.space(Some(0));
     for _ in 0..30 {
         world.write(0, 800);
         world.run_ms(10_000);

@@ -1,27 +1,44 @@
 //! A region in a box: devices, broker, gateway, and the true time that none of them knows.
 
-pub(crate) mod app;
-pub(crate) mod broker;
-pub(crate) mod flash;
-pub(crate) mod machine;
-pub(crate) mod oracle;
-pub(crate) mod random;
-pub(crate) mod shore;
-
-use std::io::Write as _;
+pub(super) mod agenda;
+pub(super) mod app;
+pub(super) mod broker;
+pub(super) mod coast;
+pub(super) mod flash;
+pub(super) mod machine;
+pub(super) mod random;
+pub(super) mod shore;
 
 use driftlog_gateway::broker::Channel;
 use driftlog_proto::ids::DeviceId;
 
+use agenda::Agenda;
 use broker::{Broker, MS, Packet, SECOND, To, Weather};
+use coast::{Coast, SinkKind};
 use machine::{Machine, MachineConfig};
 use random::Random;
-use shore::Shore;
+use shore::{Said, Shore, ShoreConfig};
+
+use super::oracle::watch::Watch;
+use super::oracle::{Sentence, violated};
 
 /// 2026-11-23T12:00:00Z.
 pub(crate) const NOON: i64 = 1_795_435_200 * SECOND;
 /// Everything must be through after this long without faults.
 const SETTLED_S: i64 = 3_600;
+
+/// What was done to the region that changes what may be asked of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Was {
+    /// Somebody spoke who is no device.
+    pub(crate) hostile: bool,
+    /// The ledger was lost and made again from the archive.
+    pub(crate) rebuilt: bool,
+    /// A sink rejected records for their content.
+    pub(crate) rejecting: bool,
+    /// Sinks that were not there from the beginning.
+    pub(crate) added: Vec<SinkKind>,
+}
 
 pub(crate) struct World {
     pub(crate) seed: u64,
@@ -30,35 +47,39 @@ pub(crate) struct World {
     pub(crate) machines: Vec<Machine>,
     pub(crate) broker: Broker,
     pub(crate) shore: Shore,
+    /// A second gateway over the same ledger and sinks.
+    pub(crate) rival: Option<Shore>,
+    pub(crate) watch: Watch,
+    pub(crate) agenda: Agenda,
+    pub(crate) was: Was,
     pub(crate) steps: u64,
-    /// What was done to it, told when it fails.
-    events: Vec<String>,
+    /// How late a wake-up may come, milliseconds.
+    pub(crate) late_ms: u64,
+    /// What was done to it, in order.
+    pub(crate) events: Vec<String>,
     /// The gateway's connection comes back then.
     reconnect_at: i64,
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let passed = (self.now - NOON) / MS;
-            let _ = writeln!(std::io::stderr(), "seed {} after {passed} ms, {} steps", self.seed, self.steps);
-            if std::env::var_os("DRIFTLOG_SPINE_TRACE").is_some() {
-                let _ = writeln!(std::io::stderr(), "{}", self.events.join("\n"));
-            }
-        }
-    }
-}
-
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with_shore(seed, ShoreConfig::default())
+    }
+
+    pub(crate) fn with_shore(seed: u64, config: ShoreConfig) -> Self {
         let mut random = Random::new(seed);
         Self {
             seed,
             now: NOON,
             machines: Vec::new(),
             broker: Broker::new(random.number()),
-            shore: Shore::new(NOON, random.number()),
+            shore: Shore::new(NOON, config, Coast::new(), random.number()),
+            rival: None,
+            watch: Watch::default(),
+            agenda: Agenda::default(),
+            was: Was::default(),
             steps: 0,
+            late_ms: 2,
             events: Vec::new(),
             reconnect_at: 0,
             random,
@@ -66,6 +87,7 @@ impl World {
     }
 
     /// A world with one device.
+    #[cfg(test)]
     pub(crate) fn with_device(seed: u64, change: impl FnOnce(&mut MachineConfig)) -> Self {
         let mut world = Self::new(seed);
         let mut config = MachineConfig::new("pump-7");
@@ -95,18 +117,27 @@ impl World {
     }
 
     pub(crate) fn run_ms(&mut self, ms: u64) {
-        let until = self.now + ms as i64 * MS;
+        self.run_until(self.now + ms as i64 * MS);
+    }
+
+    pub(crate) fn run_until(&mut self, until: i64) {
         while self.now < until {
             self.step(until);
         }
     }
 
+    pub(crate) fn each_shore(&mut self, change: impl Fn(&mut Shore)) {
+        change(&mut self.shore);
+        self.rival.iter_mut().for_each(change);
+    }
+
     /// Time goes on to whatever is due next, and everything that is due happens.
     pub(crate) fn step(&mut self, until: i64) {
         self.steps += 1;
-        let late = self.random.below(2_000_000) as i64;
+        let late = self.random.below(self.late_ms * 1_000_000) as i64;
         let next = self.next().max(self.now) + 100_000 + late;
         self.now = next.min(until.max(self.now + 1));
+        self.cure();
         self.connect();
         let touched = self.deliver();
         for at in 0..self.machines.len() {
@@ -117,8 +148,42 @@ impl World {
             }
             self.machines[at].count_turn(self.now, is_due);
         }
-        for (device, channel, bytes) in self.shore.turn(self.now) {
+        let said = self.shore.turn(self.now);
+        self.hear_shore(said, false);
+        if let Some(mut rival) = self.rival.take() {
+            let said = rival.turn(self.now);
+            self.rival = Some(rival);
+            self.hear_shore(said, true);
+        }
+        self.succeed();
+    }
+
+    /// What a gateway made durable and said.
+    fn hear_shore(&mut self, said: Said, is_rival: bool) {
+        if let Some((kind, batch)) = &said.durable {
+            self.watch.durable(*kind, batch);
+        }
+        let Some(shore) = (if is_rival { self.rival.as_ref() } else { Some(&self.shore) }) else { return };
+        for (device, _, bytes) in &said.messages {
+            self.watch.told(device, bytes, &shore.sinks, shore.config.credit_bytes_max);
+        }
+        for (device, channel, bytes) in said.messages {
             self.tell(&device, channel, &bytes);
+        }
+    }
+
+    /// A gateway that was fenced steps down for its rival.
+    fn succeed(&mut self) {
+        if self.rival.is_none() {
+            return;
+        }
+        let steps_down = |shore: &Shore| shore.region.is_none() && shore.coast.ledger.is_fenced();
+        if steps_down(&self.shore)
+            && let Some(rival) = self.rival.take()
+        {
+            self.shore = rival;
+        } else if self.rival.as_ref().is_some_and(|rival| rival.starts > 0 && steps_down(rival)) {
+            self.rival = None;
         }
     }
 
@@ -130,16 +195,23 @@ impl World {
             }
             Some(_) => machine.deadline(),
         });
-        machines.min().unwrap_or(i64::MAX).min(self.broker.next()).min(self.shore.deadline())
+        let shores =
+            [Some(&self.shore), self.rival.as_ref()].into_iter().flatten().map(Shore::deadline).min();
+        let shores = shores.unwrap_or(i64::MAX);
+        machines.min().unwrap_or(i64::MAX).min(self.broker.next()).min(shores).min(self.agenda.next())
     }
 
     fn turn(&mut self, at: usize) {
         let machine = &mut self.machines[at];
         let messages = machine.turn(self.now);
         let topic = format!("driftlog/v1/{:02x}/{}/up", machine.config.device.shard(), machine.config.device);
+        let is_heard = machine.half_open_until <= self.now;
         for bytes in messages {
+            self.watch.said(&machine.config.device, &bytes);
             let to = To::Gateway { topic: topic.clone() };
-            self.broker.send(self.now, Packet { to, bytes });
+            if is_heard {
+                self.broker.send(self.now, Packet { to, bytes });
+            }
         }
         if machine.fuse.is_blown() {
             if machine.loses_power {
@@ -154,13 +226,8 @@ impl World {
     }
 
     fn connect(&mut self) {
-        if !self.shore.is_connected
-            && self.broker.is_up
-            && self.shore.region.is_some()
-            && self.now >= self.reconnect_at
-        {
-            self.shore.is_connected = true;
-        }
+        let is_up = self.broker.is_up && self.now >= self.reconnect_at;
+        self.each_shore(|shore| shore.is_connected |= is_up && shore.region.is_some());
         for at in 0..self.machines.len() {
             let machine = &mut self.machines[at];
             if machine.pipeline.is_none() && machine.start_at <= self.now {
@@ -175,10 +242,25 @@ impl World {
             } else if !machine.is_linked && may && machine.connect_at <= self.now {
                 machine.link_up(self.now);
                 let epoch = Some(machine.epoch);
+                let config = machine.config.clone();
+                if config.has_fixed_client_id {
+                    self.take_over(at, &config.device);
+                }
+                let machine = &self.machines[at];
                 if let Some(bytes) = self.broker.retained.get(&machine.config.device).cloned() {
                     let to = To::Machine { at, epoch };
                     self.broker.send(self.now, Packet { to, bytes });
                 }
+            }
+        }
+    }
+
+    /// A broker ends the older connection of a client id.
+    fn take_over(&mut self, newer: usize, device: &DeviceId) {
+        let now = self.now;
+        for (at, machine) in self.machines.iter_mut().enumerate() {
+            if at != newer && machine.is_linked && machine.config.device == *device {
+                machine.link_down(now);
             }
         }
     }
@@ -188,16 +270,19 @@ impl World {
         let mut touched = Vec::new();
         while let Some(Packet { to, bytes }) = self.broker.arrived(self.now) {
             match to {
-                To::Gateway { topic } if self.shore.is_connected => {
-                    self.shore.handle_up(self.now, &topic, &bytes);
+                To::Gateway { topic } => {
+                    let now = self.now;
+                    self.each_shore(|shore| {
+                        if shore.is_connected {
+                            shore.handle_up(now, &topic, &bytes);
+                        }
+                    });
                 }
-                To::Gateway { .. } => {}
                 To::Machine { at, epoch } => {
                     let machine = &mut self.machines[at];
-                    let now = machine.now(self.now);
-                    let is_there = machine.is_linked && epoch.is_none_or(|epoch| epoch == machine.epoch);
-                    if let Some(pipeline) = machine.pipeline.as_mut().filter(|_| is_there) {
-                        pipeline.handle_down(now, &bytes);
+                    let is_same = epoch.is_none_or(|epoch| epoch == machine.epoch);
+                    if machine.is_linked && is_same && machine.half_open_until <= self.now {
+                        machine.hear(self.now, &bytes);
                         touched.push(at);
                     }
                 }
@@ -208,7 +293,7 @@ impl World {
 
     fn tell(&mut self, device: &DeviceId, channel: Channel, bytes: &[u8]) {
         if channel.is_retained() {
-            self.broker.retained.insert(device.clone(), bytes.to_vec());
+            self.broker.retain(device, bytes);
         }
         for at in 0..self.machines.len() {
             let machine = &self.machines[at];
@@ -223,7 +308,14 @@ impl World {
     pub(crate) fn kill_broker(&mut self) {
         self.broker.is_up = false;
         self.broker.wipe();
-        self.shore.is_connected = false;
+        self.each_shore(|shore| shore.is_connected = false);
+        self.connect();
+    }
+
+    /// The broker goes away and comes back with what it had.
+    pub(crate) fn stop_broker(&mut self) {
+        self.broker.is_up = false;
+        self.each_shore(|shore| shore.is_connected = false);
         self.connect();
     }
 
@@ -242,28 +334,38 @@ impl World {
 
     /// The faults are over.
     pub(crate) fn heal(&mut self) {
+        self.cure_all();
         self.broker.weather = Weather::FAIR;
         self.broker.forget_late(self.now);
         if !self.broker.is_up {
             self.start_broker();
         }
-        self.shore.faults.space(None);
-        self.shore.faults.sync_fails(false);
-        self.shore.dies_after = None;
-        self.shore.commit_ms = (2, 30);
-        self.shore.start_at = self.shore.start_at.min(self.now);
+        self.late_ms = 2;
+        self.shore.coast.faults.space(None);
+        self.shore.coast.faults.sync_fails(false);
+        self.shore.coast.sink_faults.borrow_mut().clear();
+        let now = self.now;
+        self.each_shore(|shore| {
+            shore.dies_after = None;
+            shore.commit_ms = (2, 30);
+            shore.frozen_until = 0;
+        });
+        self.shore.start_at = self.shore.start_at.min(now);
         for machine in &mut self.machines {
             machine.is_online = true;
             machine.fuse.replace();
-            machine.start_at = machine.start_at.min(self.now);
+            machine.start_at = machine.start_at.min(now);
+            machine.busy_until = 0;
+            machine.half_open_until = 0;
+            machine.slow_ms = 0;
+            machine.speaks = 1;
             machine.files.fail_reads(false);
-            for flash in &machine.flash {
-                let mut disk = flash.disk();
+            machine.each_flash(|disk| {
                 disk.heal();
                 disk.set_capacity(u64::MAX);
                 disk.set_read_only(false);
                 disk.set_lying(false);
-            }
+            });
         }
     }
 
@@ -283,13 +385,16 @@ impl World {
                     return;
                 }
             }
-            assert!(self.now < until, "not everything came through: {}", self.standing());
+            if self.now >= until {
+                violated(Sentence::Drains, &self.standing());
+            }
         }
     }
 
     fn is_drained(&self) -> bool {
         let is_drained = |machine: &Machine| machine.pipeline.as_ref().is_some_and(|p| p.is_drained());
-        self.machines.iter().all(is_drained) && self.shore.is_idle()
+        self.machines.iter().all(is_drained)
+            && [Some(&self.shore), self.rival.as_ref()].into_iter().flatten().all(Shore::is_idle)
     }
 
     pub(crate) fn standing(&mut self) -> String {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use driftlog_agent::pipeline::{Pipeline, PipelineConfig};
 use driftlog_agent::source::{FileSource, Patterns, SimFiles, Sources, SourcesConfig};
-use driftlog_agent::spool::disk::PowerCut;
-use driftlog_agent::spool::{Spool, SpoolConfig};
+use driftlog_agent::spool::disk::{PowerCut, SimDisk};
+use driftlog_agent::spool::{Durability, Overflow, Spool, SpoolConfig};
 use driftlog_proto::block::Severity;
 use driftlog_proto::ids::{BootId, DeviceId, Lane, RunId, SessionId};
 use driftlog_proto::message::Labels;
@@ -14,6 +14,7 @@ use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 use super::app::{App, Style};
 use super::flash::{Flash, Fuse};
 use super::random::Random;
+use crate::sim::oracle::{Sentence, violated};
 
 /// 2026-01-01: before it a clock was never set.
 const SET_SINCE: i64 = 1_767_225_600_000_000_000;
@@ -33,6 +34,34 @@ pub(crate) struct MachineConfig {
     pub(crate) ppm: i64,
     /// The wall clock shows so much more than the true time.
     pub(crate) wall_offset: i64,
+    /// How often the agent looks at its files unasked.
+    pub(crate) poll_ms: u64,
+    /// All devices of this name have one MQTT client id: each connection ends the other.
+    pub(crate) has_fixed_client_id: bool,
+}
+
+impl Suffered {
+    /// Whether one line may have been read and numbered more than once.
+    pub(crate) const fn has_divided(self) -> bool {
+        self.forgot || self.rot || self.wiped || self.cloned || self.lost_source
+    }
+}
+
+/// What was done to a device that changes what may be asked of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Suffered {
+    /// Its flash lost what it had said was synced, or was never asked to sync.
+    pub(crate) forgot: bool,
+    /// Bits of its flash changed.
+    pub(crate) rot: bool,
+    /// Its flash was replaced by an empty one.
+    pub(crate) wiped: bool,
+    /// It is an image of another device, or that other one.
+    pub(crate) cloned: bool,
+    /// Its spool may drop the oldest.
+    pub(crate) may_overflow: bool,
+    /// A file went away or was cut while something of it was not read.
+    pub(crate) lost_source: bool,
 }
 
 impl MachineConfig {
@@ -48,7 +77,13 @@ impl MachineConfig {
             hardware: 7,
             ppm: 0,
             wall_offset: 0,
+            poll_ms: 1_000,
+            has_fixed_client_id: false,
         }
+    }
+
+    fn may_overflow(&self) -> bool {
+        [self.bulk, self.urgent].iter().any(|lane| lane.overflow == Overflow::DropOldest)
     }
 }
 
@@ -92,6 +127,19 @@ pub(crate) struct Machine {
     pub(crate) start_at: i64,
     /// What ends when the fuse blows: the power, or just the agent.
     pub(crate) loses_power: bool,
+    /// What a power cut leaves of what was not synced.
+    pub(crate) cut: PowerCut,
+    /// Each change of the flash takes so long.
+    pub(crate) slow_ms: u64,
+    /// It does nothing before then: its flash is slow, or it is stopped.
+    pub(crate) busy_until: i64,
+    /// What arrived while it did nothing.
+    pub(crate) inbox: Vec<Vec<u8>>,
+    /// Until then its connection seems to be there and carries nothing.
+    pub(crate) half_open_until: i64,
+    /// The version byte of its messages.
+    pub(crate) speaks: u8,
+    pub(crate) suffered: Suffered,
     /// Wake-ups that the agent asked for since then.
     turns: (i64, u32),
     pub(crate) random: Random,
@@ -117,6 +165,13 @@ impl Machine {
             connect_at: now,
             start_at: now,
             loses_power: false,
+            cut: PowerCut::Tear,
+            slow_ms: 0,
+            busy_until: 0,
+            inbox: Vec::new(),
+            half_open_until: 0,
+            speaks: 1,
+            suffered: Suffered { may_overflow: config.may_overflow(), ..Suffered::default() },
             turns: (0, 0),
             random,
             config,
@@ -143,9 +198,21 @@ impl Machine {
             connect_at: 0,
             start_at: 0,
             loses_power: false,
+            cut: PowerCut::Tear,
+            slow_ms: 0,
+            busy_until: 0,
+            inbox: Vec::new(),
+            half_open_until: 0,
+            speaks: 1,
+            suffered: Suffered { cloned: true, ..self.suffered },
             turns: (0, 0),
             random: Random::new(seed),
         }
+    }
+
+    /// Whether lines ever took the urgent lane, as far as there is a spool of it.
+    pub(crate) fn has_both_lanes(&self) -> bool {
+        !self.flash[1].is_empty()
     }
 
     pub(crate) fn boot(&self) -> Boot {
@@ -164,6 +231,9 @@ impl Machine {
             return;
         }
         self.fuse.replace();
+        self.suffered.may_overflow |= self.config.may_overflow();
+        // A supervisor starts it again, as long as it takes.
+        self.start_at = now + self.random.within(1_000_000_000..20_000_000_000) as i64;
         let run = RunId(self.random.number().max(1));
         let config = &self.config;
         let open = |at: usize, lane| Spool::open(self.flash[at].clone(), lane, run, config.hardware);
@@ -181,7 +251,7 @@ impl Machine {
         let sources = SourcesConfig {
             files: vec![FileSource { patterns, idle_line_ms: 5_000 }],
             stdin_idle_line_ms: None,
-            poll_ms: 1_000,
+            poll_ms: config.poll_ms,
             rescan_ms: 10_000,
         };
         let sources = Sources::new(sources, self.files.clone(), self.boot().id, cursors.into_iter());
@@ -204,7 +274,9 @@ impl Machine {
 
     /// The power fails and comes back: a new boot, and what was not synced is torn.
     pub(crate) fn power_cut(&mut self, now: i64) {
-        self.die(PowerCut::Tear);
+        let durabilities = [self.config.bulk.durability, self.config.urgent.durability];
+        self.suffered.forgot |= durabilities.contains(&Durability::None);
+        self.die(self.cut);
         self.reboot(now);
     }
 
@@ -218,6 +290,8 @@ impl Machine {
     pub(crate) fn die(&mut self, cut: PowerCut) {
         self.pipeline = None;
         self.is_linked = false;
+        self.inbox.clear();
+        self.busy_until = 0;
         self.epoch += 1;
         let seed = self.random.number();
         self.flash.iter().for_each(|flash| flash.cut(cut, seed));
@@ -235,6 +309,7 @@ impl Machine {
 
     pub(crate) fn link_down(&mut self, now: i64) {
         self.epoch += 1;
+        self.inbox.clear();
         self.connect_at = now + self.random.within(100_000_000..3_000_000_000) as i64;
         if std::mem::take(&mut self.is_linked)
             && let Some(pipeline) = &mut self.pipeline
@@ -243,11 +318,28 @@ impl Machine {
         }
     }
 
+    /// A message from the gateway has come in.
+    pub(crate) fn hear(&mut self, now: i64, bytes: &[u8]) {
+        if now < self.busy_until {
+            return self.inbox.push(bytes.to_vec());
+        }
+        let at = self.now(now);
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.handle_down(at, bytes);
+        }
+    }
+
     /// One round of the shell's loop; answers with what is published.
     pub(crate) fn turn(&mut self, now: i64) -> Vec<Vec<u8>> {
-        let at = self.now(now);
         let mut messages = Vec::new();
+        if now < self.busy_until {
+            return messages;
+        }
+        let at = self.now(now);
+        let changes = self.flash_changes();
         let Some(pipeline) = &mut self.pipeline else { return messages };
+        // All that has come is heard before anything is answered.
+        self.inbox.drain(..).for_each(|bytes| pipeline.handle_down(at, &bytes));
         pipeline.poll(at);
         // The link takes some, and perhaps not all.
         for _ in 0..self.random.within(1..40) {
@@ -255,9 +347,21 @@ impl Machine {
             if self.fuse.is_blown() || !self.is_linked || !pipeline.poll_publish(at, &mut message) {
                 break;
             }
+            if let Some(version) = message.first_mut() {
+                *version = self.speaks;
+            }
             messages.push(message);
         }
+        self.busy_until = now + ((self.flash_changes() - changes) * self.slow_ms) as i64 * 1_000_000;
         messages
+    }
+
+    pub(crate) fn each_flash(&self, change: impl Fn(&mut SimDisk)) {
+        self.flash.iter().for_each(|flash| change(&mut flash.disk()));
+    }
+
+    fn flash_changes(&self) -> u64 {
+        self.flash.iter().map(|flash| flash.disk().stats().operations).sum()
     }
 
     /// An agent that has nothing to do sleeps.
@@ -266,7 +370,9 @@ impl Machine {
             self.turns = (now, 0);
         }
         self.turns.1 += u32::from(is_due);
-        assert!(self.turns.1 < TURNS_MAX, "the agent spins: its deadline stays in the past");
+        if self.turns.1 >= TURNS_MAX {
+            violated(Sentence::Sleeps, "the agent's deadline stays in the past");
+        }
     }
 
     /// When there is something to do, in true time.
@@ -274,7 +380,7 @@ impl Machine {
         let Some(pipeline) = &self.pipeline else { return i64::MAX };
         match pipeline.poll_deadline() {
             Mono::FOREVER => i64::MAX,
-            mono => self.boot().time(mono.0.min(1 << 62)),
+            mono => self.boot().time(mono.0.min(1 << 62)).max(self.busy_until),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Clocks that are wrong: the world knows the true time and holds every stated bound against it.
 
-use crate::world::World;
-use crate::world::broker::SECOND;
-use crate::world::machine::MachineConfig;
+use crate::sim::world::World;
+use crate::sim::world::broker::SECOND;
+use crate::sim::world::machine::MachineConfig;
 
 const YEAR: i64 = 365 * 86_400 * SECOND;
 

@@ -6,8 +6,8 @@ use driftlog_gateway::sink::archive::simulated::{Faults, SimDirectory};
 use driftlog_gateway::sink::archive::state::ArchiveId;
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig};
 
-use crate::world::World;
-use crate::world::random::Random;
+use crate::sim::world::World;
+use crate::sim::world::random::Random;
 
 const ROUNDS: u64 = 24;
 

@@ -3,9 +3,9 @@
 use driftlog_agent::spool::Overflow;
 use driftlog_agent::spool::disk::DiskErrorKind;
 
-use crate::world::World;
-use crate::world::machine::MachineConfig;
-use crate::world::random::Random;
+use crate::sim::world::World;
+use crate::sim::world::machine::MachineConfig;
+use crate::sim::world::random::Random;
 
 fn one_lane(config: &mut MachineConfig) {
     config.urgent_min = None;
@@ -74,7 +74,7 @@ fn overflown(seed: u64, overflow: Overflow, is_restarted: bool) -> World {
 fn assert_declared_exactly(world: &mut World) {
     let archived = world.archived();
     world.assert_promise(&archived);
-    archived.assert_in_order();
+    archived.assert_in_order(&world.machines);
     let outcome = archived.compare(&world.machines[0]);
     let tally = archived.tally("pump-7", "bulk");
     let sentences = tally.last.unwrap() + 1 - (outcome.lines + outcome.lost);

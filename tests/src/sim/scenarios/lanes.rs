@@ -2,9 +2,9 @@
 
 use driftlog_proto::block::Severity;
 
-use crate::world::World;
-use crate::world::broker::SECOND;
-use crate::world::random::Random;
+use crate::sim::world::World;
+use crate::sim::world::broker::SECOND;
+use crate::sim::world::random::Random;
 
 #[test]
 fn an_urgent_line_overtakes_a_backlog() {

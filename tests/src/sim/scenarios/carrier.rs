@@ -1,8 +1,8 @@
 //! What carries the messages: it loses, doubles, reorders and delays them, and dies with its state.
 
-use crate::world::World;
-use crate::world::broker::{MS, SECOND, WEEK, Weather};
-use crate::world::random::Random;
+use crate::sim::world::World;
+use crate::sim::world::broker::{MS, SECOND, WEEK, Weather};
+use crate::sim::world::random::Random;
 
 #[test]
 fn a_broker_that_dies_with_all_its_state_costs_nothing() {

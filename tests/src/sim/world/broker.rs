@@ -1,9 +1,11 @@
 //! The broker and the lines to it: what loses, doubles, delays and reorders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+use driftlog_proto::checksum::crc32c_seeded;
 use driftlog_proto::ids::DeviceId;
 
+use super::agenda::Air;
 use super::random::Random;
 
 pub(crate) const MS: i64 = 1_000_000;
@@ -32,6 +34,7 @@ impl Weather {
         delay_ms: (5, 6),
         corrupt_per_mille: 0,
     };
+    #[cfg(test)]
     pub(crate) const FOUL: Self = Self {
         lost_per_mille: 100,
         doubled_per_mille: 100,
@@ -66,10 +69,27 @@ pub(crate) struct Broker {
     transit: BTreeMap<(i64, u64), Packet>,
     sent: u64,
     pub(crate) retained: BTreeMap<DeviceId, Vec<u8>>,
+    /// Some of what was sent, for those who send it again.
+    old_messages: VecDeque<(String, Vec<u8>)>,
+    old_answers: VecDeque<(DeviceId, Vec<u8>)>,
     random: Random,
+    /// A hash over everything that was sent, and when.
+    pub(crate) trace: u64,
 }
 
 impl Broker {
+    /// One part of the weather is fair again.
+    pub(super) fn clear(&mut self, air: Air) {
+        let weather = &mut self.weather;
+        match air {
+            Air::Lost => weather.lost_per_mille = 0,
+            Air::Doubled => weather.doubled_per_mille = 0,
+            Air::Late => weather.late_per_mille = 0,
+            Air::Delay => weather.delay_ms = Weather::FAIR.delay_ms,
+            Air::Corrupt => weather.corrupt_per_mille = 0,
+        }
+    }
+
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             is_up: true,
@@ -77,14 +97,21 @@ impl Broker {
             transit: BTreeMap::new(),
             sent: 0,
             retained: BTreeMap::new(),
+            old_messages: VecDeque::new(),
+            old_answers: VecDeque::new(),
             random: Random::new(seed),
+            trace: 0,
         }
     }
 
     pub(crate) fn send(&mut self, now: i64, packet: Packet) {
+        self.trace = (self.trace ^ u64::from(crc32c_seeded(now as u32, &[&packet.bytes])))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29);
         if !self.is_up {
             return;
         }
+        self.remember(&packet);
         let weather = self.weather;
         if self.random.per_mille(weather.late_per_mille) {
             let mut late = packet.clone();
@@ -101,6 +128,40 @@ impl Broker {
         if !self.random.per_mille(weather.lost_per_mille) {
             let at = now + self.delay();
             self.put(at, packet);
+        }
+    }
+
+    fn remember(&mut self, packet: &Packet) {
+        if let To::Gateway { topic } = &packet.to
+            && self.random.one_in(4)
+        {
+            remember(&mut self.old_messages, (topic.clone(), packet.bytes.clone()), self.random.number());
+        }
+    }
+
+    /// The broker keeps an answer for whoever connects later.
+    pub(crate) fn retain(&mut self, device: &DeviceId, bytes: &[u8]) {
+        self.retained.insert(device.clone(), bytes.to_vec());
+        if self.random.one_in(4) {
+            remember(&mut self.old_answers, (device.clone(), bytes.to_vec()), self.random.number());
+        }
+    }
+
+    /// A message of a device that was sent before, with its topic.
+    pub(crate) fn some_old_message(&self, random: &mut Random) -> Option<(String, Vec<u8>)> {
+        self.old_messages.get(random.below(self.old_messages.len() as u64) as usize).cloned()
+    }
+
+    /// A retained answer of before.
+    pub(crate) fn some_old_answer(&self, random: &mut Random) -> Option<(DeviceId, Vec<u8>)> {
+        self.old_answers.get(random.below(self.old_answers.len() as u64) as usize).cloned()
+    }
+
+    /// Arrives then, whatever the weather.
+    pub(crate) fn deliver_at(&mut self, at: i64, packet: Packet) {
+        if self.is_up {
+            self.sent += 1;
+            self.transit.insert((at, self.sent), packet);
         }
     }
 
@@ -135,5 +196,15 @@ impl Broker {
     /// Lates copies of anything are given up: the faults are over.
     pub(crate) fn forget_late(&mut self, now: i64) {
         self.transit.retain(|(at, _), _| *at < now + SECOND);
+    }
+}
+
+/// Keeps few, of any age.
+fn remember<T>(old: &mut VecDeque<T>, new: T, chance: u64) {
+    const OLD_MAX: usize = 48;
+    if old.len() < OLD_MAX {
+        old.push_back(new);
+    } else if let Some(place) = old.get_mut(chance as usize % OLD_MAX) {
+        *place = new;
     }
 }
