@@ -188,8 +188,12 @@ fn a_batch_without_entries_commits_its_writes_alone() {
     let mut archive = store.open().unwrap();
     let before = store.directory.bytes("2026-11-23/000001.ndjson");
     let writes = vec![crate::fixture::write("gateway/generation", "7")];
-    commit(&mut archive, &mut store.ledger.clone(), &Batch { number: 1, sink: 0, entries: Vec::new(), writes })
-        .unwrap();
+    commit(
+        &mut archive,
+        &mut store.ledger.clone(),
+        &Batch { number: 1, sink: 0, entries: Vec::new(), writes },
+    )
+    .unwrap();
     assert_eq!(store.ledger.get(b"gateway/generation").unwrap().as_deref(), Some(&b"7"[..]));
     assert_eq!(store.directory.bytes("2026-11-23/000001.ndjson"), before);
 }

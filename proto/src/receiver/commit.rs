@@ -48,6 +48,22 @@ impl Receiver {
             run.notices = durable.fold(u8::MAX, |all, bits| all & bits);
             run.is_start_due = run.marks.iter().take(sinks.count).any(Option::is_none);
         }
+        self.state_divisions();
+    }
+
+    /// States what is seen from the runs alone and may not have been stated: the gateway may have
+    /// died between the commit of a run's start and that of the notice.
+    fn state_divisions(&mut self) {
+        for at in 0..self.runs.len() {
+            let Some(run) = self.runs.get(at).copied() else { return };
+            let children = || self.runs.iter().filter(|child| child.parent.run == run.run);
+            // One sink may have come further than the lowest required mark.
+            let marks = run.marks.iter().flatten().map(|mark| mark.seq);
+            let furthest = marks.fold(run.next.seq, Ord::max);
+            if children().any(|child| child.parent.seq < furthest) || children().count() > 1 {
+                self.state(at, Notice::Fork);
+            }
+        }
     }
 
     /// Delivers one start that is due and whose parent has come as far; false when there is none.

@@ -322,9 +322,8 @@ impl Receiver {
             }
             let before = self.runs.get(..at).unwrap_or_default();
             assert!(before.iter().all(|other| other.run != run.run), "R3: {:?} stands twice", run.run);
-            let after = self.runs.get(at + 1..).unwrap_or_default();
             assert!(
-                after.iter().all(|other| other.run != run.parent.run),
+                self.runs.iter().skip(at).all(|other| other.run != run.parent.run),
                 "R3: a parent after {:?}",
                 run.run
             );

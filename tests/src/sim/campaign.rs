@@ -34,8 +34,8 @@ pub(super) struct Total {
     pub(super) lost: u64,
     pub(super) notices: u64,
     pub(super) gaps: u64,
-    struck: BTreeMap<Fault, u64>,
-    kinds: BTreeMap<String, u64>,
+    pub(super) struck: BTreeMap<Fault, u64>,
+    pub(super) kinds: BTreeMap<String, u64>,
 }
 
 impl Total {
@@ -137,14 +137,21 @@ fn chunk(seeds: &[u64], options: &Options, told: &mut Vec<String>, out: &mut dyn
 }
 
 fn work(seeds: &[u64], options: &Options, next: &AtomicU64, results: Sender<(u64, Played)>) {
-    while let Some(&seed) = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().and_then(|at| seeds.get(at)) {
+    while let Some(&seed) =
+        usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().and_then(|at| seeds.get(at))
+    {
         let plan = Plan::drawn(seed, options.only.as_deref());
         let mut played = play(&plan);
         if seed % TWICE_EVERY == 0 && played.failure.is_none() {
             let again = play(&plan);
             if (again.trace, again.steps) != (played.trace, played.steps) {
-                let text = format!("{}: the second time it took {} steps", Sentence::Deterministic.text(), again.steps);
-                played.failure = Some(Failure { sentence: Some(Sentence::Deterministic), text, at: String::new() });
+                let text = format!(
+                    "{}: the second time it took {} steps",
+                    Sentence::Deterministic.text(),
+                    again.steps
+                );
+                played.failure =
+                    Some(Failure { sentence: Some(Sentence::Deterministic), text, at: String::new() });
             }
         }
         if results.send((seed, played)).is_err() {
@@ -154,7 +161,13 @@ fn work(seeds: &[u64], options: &Options, next: &AtomicU64, results: Sender<(u64
 }
 
 /// A failure in a few lines; the first of a kind with its shortest trace.
-fn tell(seed: u64, failure: &Failure, options: &Options, told: &mut Vec<String>, out: &mut dyn Write) -> io::Result<()> {
+fn tell(
+    seed: u64,
+    failure: &Failure,
+    options: &Options,
+    told: &mut Vec<String>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let text: String = failure.text.lines().next().unwrap_or_default().chars().take(400).collect();
     writeln!(out, "seed {seed} FAILED: {text}")?;
     writeln!(out, "  noticed at {}; replay: cargo sim --seed {seed} --trace{}", failure.at, only(options))?;

@@ -103,9 +103,9 @@ impl Options {
         let is_part = self.only.is_some() || self.is_single;
         match () {
             () if self.has_trace && !self.is_single => Err(format!("--trace goes with --seed\n{HINT}")),
-            () if self.count.is_some() && is_part => {
-                Err(format!("--count counts whole worlds: it goes neither with --only nor with --seed\n{HINT}"))
-            }
+            () if self.count.is_some() && is_part => Err(format!(
+                "--count counts whole worlds: it goes neither with --only nor with --seed\n{HINT}"
+            )),
             () => Ok(self),
         }
     }
@@ -125,7 +125,9 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 fn faults(text: &str) -> Result<Vec<Fault>, String> {
     let named = |name: &str| {
-        Fault::named(name).ok_or_else(|| format!("--only {name}: there is no such fault\nhint: `cargo sim --faults` lists them"))
+        Fault::named(name).ok_or_else(|| {
+            format!("--only {name}: there is no such fault\nhint: `cargo sim --faults` lists them")
+        })
     };
     text.split(',').map(named).collect()
 }

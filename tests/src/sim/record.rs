@@ -31,12 +31,21 @@ impl Line {
         let mut words = text.split_whitespace();
         let (commit, seeds) = (words.next()?.to_owned(), words.next()?.to_owned());
         let mut number = || words.next()?.split_once('=')?.1.parse().ok();
-        Some(Self { commit, seeds, worlds: number()?, failed: number()?, steps: number()?, device_seconds: number()? })
+        Some(Self {
+            commit,
+            seeds,
+            worlds: number()?,
+            failed: number()?,
+            steps: number()?,
+            device_seconds: number()?,
+        })
     }
 
     fn text(&self) -> String {
         let Self { commit, seeds, worlds, failed, steps, device_seconds } = self;
-        format!("{commit} {seeds} worlds={worlds} failed={failed} steps={steps} device_seconds={device_seconds}\n")
+        format!(
+            "{commit} {seeds} worlds={worlds} failed={failed} steps={steps} device_seconds={device_seconds}\n"
+        )
     }
 }
 
@@ -50,7 +59,11 @@ impl Record {
         let mut lines = Vec::new();
         for (at, line) in text.lines().enumerate() {
             let line = Line::parse(line).ok_or_else(|| {
-                io::Error::other(format!("{}:{}: this is no line of a record: {line}", path.display(), at + 1))
+                io::Error::other(format!(
+                    "{}:{}: this is no line of a record: {line}",
+                    path.display(),
+                    at + 1
+                ))
             })?;
             lines.push(line);
         }
@@ -105,7 +118,8 @@ fn commit() -> String {
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    let is_changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|text| !text.is_empty());
+    let is_changed =
+        git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|text| !text.is_empty());
     if is_changed { format!("{commit}+") } else { commit }
 }
 
@@ -133,7 +147,8 @@ mod tests {
     fn a_run_on_another_commit_does_not_count_for_this_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record");
-        std::fs::write(&path, "0123456789ab 0..1000 worlds=1000 failed=0 steps=1 device_seconds=1\n").unwrap();
+        std::fs::write(&path, "0123456789ab 0..1000 worlds=1000 failed=0 steps=1 device_seconds=1\n")
+            .unwrap();
         assert!(!Record::open(&path).unwrap().has(&(0..1000)));
     }
 

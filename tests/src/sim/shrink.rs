@@ -12,7 +12,8 @@ const TRIES_MAX: u32 = 400;
 
 /// A plan that fails as `failure` did and has as little as was found.
 pub(crate) fn shrink(plan: &Plan, failure: &Failure) -> (Plan, Played) {
-    let mut search = Search { best: plan.clone(), played: play(plan), kind: failure.kind().to_owned(), left: TRIES_MAX };
+    let mut search =
+        Search { best: plan.clone(), played: play(plan), kind: failure.kind().to_owned(), left: TRIES_MAX };
     search.without_faults();
     let mut size = search.best.acts.len().div_ceil(2);
     while size > 0 && search.left > 0 {

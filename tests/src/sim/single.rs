@@ -10,7 +10,14 @@ use super::shrink::shrink;
 /// Plays one seed and tells everything that was done to it; whether the promise was kept.
 pub(super) fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
     let plan = Plan::drawn(options.seeds.start, options.only.as_deref());
-    writeln!(out, "seed {}: {} devices, {}; {} acts", plan.seed, plan.devices.len(), plan.sinks(), plan.acts.len())?;
+    writeln!(
+        out,
+        "seed {}: {} devices, {}; {} acts",
+        plan.seed,
+        plan.devices.len(),
+        plan.sinks(),
+        plan.acts.len()
+    )?;
     for (at, device) in plan.devices.iter().enumerate() {
         writeln!(out, "device-{at}: {device:?}")?;
     }
@@ -56,7 +63,8 @@ impl log::Log for Told {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        let _ = writeln!(io::stderr().lock(), "    {} {}: {}", record.level(), record.target(), record.args());
+        let _ =
+            writeln!(io::stderr().lock(), "    {} {}: {}", record.level(), record.target(), record.args());
     }
 
     fn flush(&self) {}

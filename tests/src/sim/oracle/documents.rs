@@ -1,15 +1,18 @@
 //! What a sink holds, read from its documents alone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use driftlog_gateway::audit::{Report, Tally, audit};
+#[cfg(test)]
 use driftlog_gateway::sink::Notice;
 use driftlog_gateway::sink::archive::read::{Lines, files};
 use driftlog_gateway::sink::archive::simulated::SimDirectory;
 use driftlog_gateway::sink::ecs::document::{Fact, Outline};
 use driftlog_gateway::sink::ecs::json::base64_decode;
 use driftlog_proto::ids::{DeviceId, Lane, RunId};
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::{Sentence, violated};
 
@@ -38,24 +41,93 @@ pub(crate) struct Archived {
     pub(crate) report: Report,
 }
 
+/// What is needed of a document, as JSON has it.
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(rename = "@timestamp", borrow)]
+    time: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+    event: Event,
+    #[serde(borrow)]
+    host: Host<'a>,
+    #[serde(borrow, default)]
+    log: Log<'a>,
+    #[serde(borrow)]
+    driftlog: Own<'a>,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    sequence: u64,
+}
+
+#[derive(Deserialize)]
+struct Host<'a> {
+    id: &'a str,
+}
+
+#[derive(Default, Deserialize)]
+struct Log<'a> {
+    #[serde(borrow, default)]
+    file: LogFile<'a>,
+    #[serde(default)]
+    offset: u64,
+}
+
+#[derive(Default, Deserialize)]
+struct LogFile<'a> {
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Own<'a> {
+    lane: &'a str,
+    run: &'a str,
+    kind: &'a str,
+    #[serde(default)]
+    notice: &'a str,
+    #[serde(default)]
+    file: &'a str,
+    #[serde(default)]
+    body: Option<&'a str>,
+    #[serde(default)]
+    ending: &'a str,
+    #[serde(default)]
+    boot: &'a str,
+    #[serde(default)]
+    mono_ns: u64,
+    #[serde(borrow, default)]
+    clock: Clock<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Clock<'a> {
+    bound_ns: u64,
+    basis: &'a str,
+}
+
 #[derive(Default)]
 struct Reader {
     records: Vec<Record>,
     extents: BTreeMap<(DeviceId, Lane, RunId), u64>,
-    identities: BTreeSet<([String; 5], u64)>,
+    /// Hashes of identities: device, lane, run, kind and notice, and the number.
+    identities: BTreeSet<(u64, u64)>,
 }
 
 impl Reader {
     fn line(&mut self, line: &[u8]) {
-        let value: Value = serde_json::from_slice(line).expect("a document is JSON");
-        let own = &value["driftlog"];
-        let identity =
-            [&value["host"]["id"], &own["lane"], &own["run"], &own["kind"], &own["notice"]].map(text);
-        let seq = value["event"]["sequence"].as_u64().expect("a document has a sequence");
+        let document: Document<'_> =
+            serde_json::from_slice(line).expect("a document is JSON with its fields");
+        let own = &document.driftlog;
+        let seq = document.event.sequence;
+        let mut hasher = DefaultHasher::new();
+        (document.host.id, own.lane, own.run, own.kind, own.notice).hash(&mut hasher);
         // One identity stands for one document; a notice is stated once for each run.
-        let number = if own["notice"].is_null() { seq } else { 0 };
-        if !self.identities.insert((identity, number)) {
-            violated(Sentence::Once, &value.to_string());
+        let number = if own.notice.is_empty() { seq } else { 0 };
+        if !self.identities.insert((hasher.finish(), number)) {
+            violated(Sentence::Once, &String::from_utf8_lossy(line));
         }
         let outline = Outline::parse(line).expect("a document can be read back");
         let end = match outline.fact {
@@ -65,8 +137,8 @@ impl Reader {
         };
         let reached = self.extents.entry((outline.device, outline.lane, outline.run)).or_default();
         *reached = (*reached).max(end);
-        if own["kind"] == "record" {
-            self.records.push(Record::new(&value));
+        if own.kind == "record" {
+            self.records.push(Record::new(&document));
         }
     }
 }
@@ -105,6 +177,7 @@ impl Archived {
         ["bulk", "urgent"].iter().map(|lane| self.tally(device, lane).declared()).sum()
     }
 
+    #[cfg(test)]
     pub(crate) fn noticed(&self, notice: Notice) -> u64 {
         self.report.lanes.iter().map(|row| row.tally.noticed(notice)).sum()
     }
@@ -118,34 +191,30 @@ impl Archived {
 }
 
 impl Record {
-    fn new(value: &Value) -> Self {
-        let own = &value["driftlog"];
-        let mut bytes = match own["body"].as_str() {
+    fn new(document: &Document<'_>) -> Self {
+        let own = &document.driftlog;
+        let mut bytes = match own.body {
             Some(body) => base64_decode(body).unwrap(),
-            None => text(&value["message"]).into_bytes(),
+            None => document.message.as_bytes().to_vec(),
         };
-        if own["ending"] != "none" {
+        if own.ending != "none" {
             bytes.push(b'\n');
         }
         Self {
-            device: text(&value["host"]["id"]),
-            lane: text(&own["lane"]),
-            run: u64::from_str_radix(&text(&own["run"]), 16).unwrap(),
-            path: text(&value["log"]["file"]["path"]),
-            file: text(&own["file"]),
-            offset: value["log"]["offset"].as_u64().unwrap(),
+            device: document.host.id.to_owned(),
+            lane: own.lane.to_owned(),
+            run: u64::from_str_radix(own.run, 16).unwrap(),
+            path: document.log.file.path.clone().into_owned(),
+            file: own.file.to_owned(),
+            offset: document.log.offset,
             bytes,
-            boot: text(&own["boot"]),
-            mono: own["mono_ns"].as_u64().unwrap(),
-            time: nanoseconds(&text(&value["@timestamp"])),
-            bound: own["clock"]["bound_ns"].as_u64().unwrap(),
-            basis: text(&own["clock"]["basis"]),
+            boot: own.boot.to_owned(),
+            mono: own.mono_ns,
+            time: nanoseconds(&document.time),
+            bound: own.clock.bound_ns,
+            basis: own.clock.basis.to_owned(),
         }
     }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// RFC 3339 in UTC, with nanoseconds. (Days since 1970: Howard Hinnant, days_from_civil.)

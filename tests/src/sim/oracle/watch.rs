@@ -97,10 +97,17 @@ impl Watch {
             let name = (device.clone(), lane.lane, lane.base.run);
             let known = self.acknowledged.get(&name);
             if known.is_none_or(|known| *known < lane.base.seq.0) {
-                let detail = format!("{device} {:?}: base {:?}, acknowledged {known:?}", lane.lane, lane.base);
+                let detail =
+                    format!("{device} {:?}: base {:?}, acknowledged {known:?}", lane.lane, lane.base);
                 violated(Sentence::FreedIsAcknowledged, &detail);
             }
         }
+    }
+
+    /// A sink is new, and owes what comes after what another has.
+    pub(crate) fn add(&mut self, kind: SinkKind, like: SinkKind) {
+        let reached = self.sinks.get(&like).cloned().unwrap_or_default();
+        self.sinks.insert(kind, reached);
     }
 
     /// A sink's content was read afresh: it may have more than the batches told.
@@ -147,14 +154,7 @@ impl Reached {
         }
     }
 
-    fn extend(
-        &mut self,
-        name: Name,
-        known: Option<u64>,
-        from: u64,
-        to: u64,
-        at: impl Fn(String) -> String,
-    ) {
+    fn extend(&mut self, name: Name, known: Option<u64>, from: u64, to: u64, at: impl Fn(String) -> String) {
         match known {
             Some(reached) if from < reached => {
                 violated(Sentence::Once, &at(format!("{from} to {to}, and it has {reached}")));
@@ -162,7 +162,9 @@ impl Reached {
             Some(reached) if from > reached => {
                 violated(Sentence::Whole, &at(format!("{from} to {to}, and it has {reached}")));
             }
-            None if from > 0 => violated(Sentence::Whole, &at(format!("{from} to {to}, and it has no start"))),
+            None if from > 0 => {
+                violated(Sentence::Whole, &at(format!("{from} to {to}, and it has no start")))
+            }
             _ => {}
         }
         self.runs.insert(name, to);

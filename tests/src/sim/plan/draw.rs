@@ -1,6 +1,8 @@
 //! Drawing a world from its seed: swarm testing, in which each world has some faults and not the
 //! others, each at its own rate.
 
+use std::ops::Range;
+
 use driftlog_agent::spool::{Durability, Overflow};
 use driftlog_proto::block::Severity;
 
@@ -16,11 +18,14 @@ const ACTS_MAX: u64 = 120;
 
 pub(super) fn plan(seed: u64, only: Option<&[Fault]>) -> Plan {
     let mut random = Random::new(seed ^ 0x706c_616e);
-    let devices = 1 + random.below(3).min(random.below(3));
+    // Most failures need little: many small worlds find more than few large ones.
+    let is_small = !random.one_in(5);
+    let devices = if is_small && random.one_in(2) { 1 } else { 1 + random.below(3).min(random.below(3)) };
     let devices: Vec<DevicePlan> = (0..devices).map(|_| device(&mut random)).collect();
     let shore = shore(&mut random);
     let faults = swarm(&shore, only, &mut random);
-    let acts = acts(devices.len(), &faults, &mut random);
+    let size = if is_small { 4..40 } else { 10..ACTS_MAX };
+    let acts = acts(devices.len(), &faults, size, &mut random);
     Plan { seed, devices, shore, acts }
 }
 
@@ -88,15 +93,16 @@ fn is_possible(fault: Fault, shore: &ShoreConfig) -> bool {
     }
 }
 
-fn acts(devices: usize, faults: &[(Fault, u64)], random: &mut Random) -> Vec<Act> {
+fn acts(devices: usize, faults: &[(Fault, u64)], size: Range<u64>, random: &mut Random) -> Vec<Act> {
     let total: u64 = faults.iter().map(|(_, rate)| rate).sum();
-    let count = 10 + random.below(ACTS_MAX - 10).min(random.below(ACTS_MAX - 10));
+    let is_busy = size.end == ACTS_MAX;
+    let count = random.within(size);
     let fault_per_mille = random.within(200..800);
     let mut struck: Vec<Fault> = Vec::new();
     let mut acts = Vec::new();
     for _ in 0..count {
         let device = random.below(devices as u64) as usize;
-        let mut what = What::Lines { device, lines: lines(random) };
+        let mut what = What::Lines { device, lines: lines(is_busy, random) };
         if total > 0 && random.per_mille(fault_per_mille) {
             let fault = pick(faults, random.below(total));
             let times = struck.iter().filter(|other| **other == fault).count() as u64;
@@ -111,8 +117,12 @@ fn acts(devices: usize, faults: &[(Fault, u64)], random: &mut Random) -> Vec<Act
     acts
 }
 
-fn lines(random: &mut Random) -> u64 {
-    if random.one_in(30) { random.within(200..2_000) } else { random.below(50) }
+fn lines(is_busy: bool, random: &mut Random) -> u64 {
+    match random.below(60) {
+        0 => random.within(100..1_000),
+        _ if is_busy => random.below(25),
+        _ => random.below(8),
+    }
 }
 
 fn pick(faults: &[(Fault, u64)], mut at: u64) -> Fault {

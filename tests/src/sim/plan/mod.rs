@@ -48,8 +48,14 @@ pub(crate) struct Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// A device's programs write so many lines.
-    Lines { device: usize, lines: u64 },
+    Lines {
+        device: usize,
+        lines: u64,
+    },
     Fault { device: usize, fault: Fault },
+    /// A program claims a line that it never wrote: nobody can deliver it. For tests of the oracle.
+    #[cfg(test)]
+    Claim { device: usize },
 }
 
 impl Act {
@@ -57,7 +63,7 @@ impl Act {
     pub(crate) const fn fault(&self) -> Option<Fault> {
         match self.what {
             What::Fault { fault, .. } => Some(fault),
-            What::Lines { .. } => None,
+            _ => None,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Spools that are copied, wiped, forgetful; ledgers that are lost; sources that shrink.
 
 use driftlog_agent::spool::disk::PowerCut;
-use driftlog_gateway::ledger::memory::MemoryLedger;
 use driftlog_gateway::rebuild::{RebuildOptions, rebuild};
 use driftlog_gateway::sink::Notice;
 use driftlog_gateway::sink::archive::state::ArchiveId;
@@ -89,7 +88,10 @@ fn flash_that_forgot_a_published_tail_is_a_fork_and_is_stated() {
 /// The gateway's ledger is gone, and the gateway does not start.
 fn lose_ledger(world: &mut World) {
     world.kill_gateway(false);
-    { let faults = world.shore.coast.faults.clone(); world.shore.coast.ledger.lose(&faults) };
+    {
+        let faults = world.shore.coast.faults.clone();
+        world.shore.coast.ledger.lose(&faults)
+    };
     let directory = Box::new(world.shore.coast.directory.clone());
     let opened =
         Archive::open(directory, ArchiveConfig::default(), &mut world.shore.coast.ledger, ArchiveId([9; 16]));

@@ -21,11 +21,13 @@ pub(super) fn strike(world: &mut World, fault: Fault, random: &mut Random) {
             Air::Delay
         }
         Fault::Late => {
-            (weather.late_per_mille, weather.late) = (random.within(10..300), random.within(5..600) as i64 * SECOND);
+            (weather.late_per_mille, weather.late) =
+                (random.within(10..300), random.within(5..600) as i64 * SECOND);
             Air::Late
         }
         Fault::WeeksLate => {
-            (weather.late_per_mille, weather.late) = (random.within(10..100), random.within(1..20) as i64 * WEEK / 7);
+            (weather.late_per_mille, weather.late) =
+                (random.within(10..100), random.within(1..20) as i64 * WEEK / 7);
             Air::Late
         }
         Fault::Corruption => {

@@ -34,7 +34,9 @@ pub(super) fn strike(world: &mut World, fault: Fault, at: usize, random: &mut Ra
             world.agenda.put(machine.half_open_until, cure);
         }
         Fault::Disconnect => machine.link_down(now),
-        Fault::ClockStep => machine.config.wall_offset += random.within(0..7_200_000) as i64 * MS - 3_600 * SECOND,
+        Fault::ClockStep => {
+            machine.config.wall_offset += random.within(0..7_200_000) as i64 * MS - 3_600 * SECOND
+        }
         Fault::ClockYears => machine.config.wall_offset = random.within(0..1 << 60) as i64 - (1 << 59),
         Fault::Clock1970 => {
             machine.config.wall_offset = -now + random.within(0..100_000) as i64 * MS;

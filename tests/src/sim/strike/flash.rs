@@ -1,6 +1,6 @@
 //! What happens to a device's flash.
 
-use driftlog_agent::spool::disk::{Disk as _, DiskErrorKind};
+use driftlog_agent::spool::disk::{Disk as _, DiskErrorKind, READ_TRIES};
 
 use super::{Fault, Random, World, device, duration};
 use crate::sim::world::agenda::Cure;
@@ -34,7 +34,10 @@ pub(super) fn strike(world: &mut World, fault: Fault, at: usize, random: &mut Ra
         }
         Fault::SyncFails => machine.flash[lane].disk().fail("sync", DiskErrorKind::Io, 1),
         Fault::FlashReadFails => {
-            machine.flash[lane].disk().fail("read", DiskErrorKind::Io, random.within(1..4) as u32);
+            // What passes after a few tries is no damage; what does not is as good as changed bits.
+            let times = if random.one_in(3) { random.within(4..200) } else { random.within(1..4) };
+            machine.suffered.rot |= times >= u64::from(READ_TRIES);
+            machine.flash[lane].disk().fail("read", DiskErrorKind::Io, times as u32);
         }
         _ => {
             machine.slow_ms = random.within(5..2_000);

@@ -27,7 +27,8 @@ pub(super) fn strike(world: &mut World, fault: Fault, random: &mut Random) {
             world.kill_gateway(false);
             world.agenda.put(until, Cure::ShoreMemory);
         }
-        Fault::LedgerLost => lose_ledger(world, random),
+        Fault::LedgerLost if world.shore.config.sinks.len() == 1 => lose_ledger(world, random),
+        Fault::LedgerLost => {}
         Fault::SecondGateway => second_gateway(world, random),
         _ => strike_sink(world, fault, until, random),
     }
@@ -87,10 +88,11 @@ fn outer_sink(world: &World, random: &mut Random) -> Option<SinkKind> {
 fn add_sink(world: &mut World, random: &mut Random) {
     let sinks = &mut world.shore.config.sinks;
     if sinks.iter().all(|sink| sink.kind != SinkKind::Index) {
+        let first = sinks[0].kind;
         sinks.push(Sink { kind: SinkKind::Index, is_required: true });
         world.was.added.push(SinkKind::Index);
-        world.was.unledgered = true;
         world.kill_gateway(random.one_in(2));
+        world.watch.add(SinkKind::Index, first);
     }
 }
 

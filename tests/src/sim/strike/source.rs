@@ -11,7 +11,17 @@ pub(super) fn strike(world: &mut World, fault: Fault, at: usize, random: &mut Ra
     let app = random.below(machine.apps.len() as u64) as usize;
     let Machine { apps, files, .. } = machine;
     match fault {
-        Fault::Burst => apps[app].write(files, random, random.clone().within(500..6_000)),
+        Fault::Burst => {
+            let style = apps[app].style;
+            // Many lines, or few that are long: the latter fill a spool.
+            if random.one_in(2) {
+                apps[app].style.long_per_mille = 900;
+                apps[app].write(files, random, random.clone().within(10..60));
+            } else {
+                apps[app].write(files, random, random.clone().within(300..3_000));
+            }
+            apps[app].style = style;
+        }
         Fault::PartialLine => apps[app].write_part(files, random),
         Fault::Rotation => apps[app].rotate(files),
         Fault::CopyTruncate => apps[app].copy_and_truncate(files),

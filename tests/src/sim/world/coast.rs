@@ -161,10 +161,6 @@ impl Coast {
         }
     }
 
-    pub(crate) fn is_down(&self, kind: SinkKind) -> bool {
-        self.sink_faults.borrow().get(&kind).is_some_and(|faults| faults.is_down)
-    }
-
     /// The lines of a stand-in, in the order in which commits counted them.
     pub(crate) fn lines(&self, kind: SinkKind) -> Vec<u8> {
         let shelves = self.shelves.borrow();
@@ -225,8 +221,7 @@ fn document(entry: &Entry, rejects_per_mille: u64, documents: &mut Documents) ->
         What::Gap { from, to, .. } => ("gap", from.0 << 20 ^ to.0),
         What::Notice(notice) => ("notice", notice.index() as u64),
     };
-    let identity =
-        format!("{}/{}/{}/{kind}/{seq}", entry.device, entry.lane.name(), entry.run);
+    let identity = format!("{}/{}/{}/{kind}/{seq}", entry.device, entry.lane.name(), entry.run);
     let mut lines = Vec::new();
     match &entry.what {
         What::Block { header, sealed, clock } if is_rejected(sealed, rejects_per_mille) => {

@@ -210,6 +210,11 @@ impl Machine {
         }
     }
 
+    /// Whether lines ever took the urgent lane, as far as there is a spool of it.
+    pub(crate) fn has_both_lanes(&self) -> bool {
+        !self.flash[1].is_empty()
+    }
+
     pub(crate) fn boot(&self) -> Boot {
         self.boots[self.boots.len() - 1]
     }

@@ -34,8 +34,6 @@ pub(crate) struct Was {
     pub(crate) hostile: bool,
     /// The ledger was lost and made again from the archive.
     pub(crate) rebuilt: bool,
-    /// A required sink began when devices had forgotten what came before.
-    pub(crate) unledgered: bool,
     /// A sink rejected records for their content.
     pub(crate) rejecting: bool,
     /// Sinks that were not there from the beginning.
@@ -43,7 +41,6 @@ pub(crate) struct Was {
 }
 
 pub(crate) struct World {
-    pub(crate) seed: u64,
     pub(crate) now: i64,
     pub(crate) random: Random,
     pub(crate) machines: Vec<Machine>,
@@ -64,6 +61,7 @@ pub(crate) struct World {
 }
 
 impl World {
+    #[cfg(test)]
     pub(crate) fn new(seed: u64) -> Self {
         Self::with_shore(seed, ShoreConfig::default())
     }
@@ -71,7 +69,6 @@ impl World {
     pub(crate) fn with_shore(seed: u64, config: ShoreConfig) -> Self {
         let mut random = Random::new(seed);
         Self {
-            seed,
             now: NOON,
             machines: Vec::new(),
             broker: Broker::new(random.number()),
@@ -197,7 +194,8 @@ impl World {
             }
             Some(_) => machine.deadline(),
         });
-        let shores = [Some(&self.shore), self.rival.as_ref()].into_iter().flatten().map(Shore::deadline).min();
+        let shores =
+            [Some(&self.shore), self.rival.as_ref()].into_iter().flatten().map(Shore::deadline).min();
         let shores = shores.unwrap_or(i64::MAX);
         machines.min().unwrap_or(i64::MAX).min(self.broker.next()).min(shores).min(self.agenda.next())
     }
@@ -361,6 +359,7 @@ impl World {
             machine.slow_ms = 0;
             machine.speaks = 1;
             machine.files.fail_reads(false);
+            machine.apps.iter().for_each(|app| machine.files.deny(app.path(), false));
             machine.each_flash(|disk| {
                 disk.heal();
                 disk.set_capacity(u64::MAX);

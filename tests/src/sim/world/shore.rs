@@ -2,13 +2,14 @@
 
 use driftlog_gateway::broker::Channel;
 use driftlog_gateway::config::DevicesConfig;
-use driftlog_gateway::region::{Region, RegionConfig, SinkRole};
+use driftlog_gateway::region::{OVERDRAFT, Region, RegionConfig, SinkRole};
 use driftlog_gateway::sink::archive::state::ArchiveId;
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, OpenError};
 use driftlog_gateway::sink::commit::commit;
 use driftlog_gateway::sink::ecs::Documents;
 use driftlog_gateway::sink::{Batch, CommitError};
 use driftlog_proto::ids::DeviceId;
+use driftlog_proto::limits::ITEM_BYTES_MAX;
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 
 use super::broker::{MS, SECOND};
@@ -43,9 +44,14 @@ impl Default for ShoreConfig {
     }
 }
 
+fn region_budget(config: &ShoreConfig) -> u64 {
+    config.memory_bytes_max * OVERDRAFT
+}
+
 impl ShoreConfig {
     fn region(&self) -> RegionConfig {
-        let role = |sink: &Sink| SinkRole { name: sink.kind.name().to_owned(), is_required: sink.is_required };
+        let role =
+            |sink: &Sink| SinkRole { name: sink.kind.name().to_owned(), is_required: sink.is_required };
         RegionConfig {
             sinks: self.sinks.iter().map(role).collect(),
             memory_bytes_max: self.memory_bytes_max,
@@ -130,7 +136,8 @@ impl Shore {
         self.coast.ledger.fence();
         let again = now + SECOND;
         if self.has(SinkKind::Archive) {
-            let config = ArchiveConfig { file_bytes_max: 256 * 1024, compress: true, ..ArchiveConfig::default() };
+            let config =
+                ArchiveConfig { file_bytes_max: 256 * 1024, compress: true, ..ArchiveConfig::default() };
             let directory = Box::new(self.coast.directory.clone());
             let fresh = ArchiveId(self.random.bytes());
             match Archive::open(directory, config, &mut self.coast.ledger, fresh) {
@@ -285,8 +292,8 @@ impl Shore {
         let bytes = line.and_then(|line| line.split_once(' ')).and_then(|(_, bytes)| bytes.parse().ok());
         let bytes: u64 = bytes.expect("the metric is there");
         self.memory_bytes_seen = self.memory_bytes_seen.max(bytes);
-        // The newest item of each lane is taken whole, and each sink waits for its own.
-        let most = self.config.memory_bytes_max * self.sinks.len() as u64;
+        // The last item is taken whole, and each sink waits for its own.
+        let most = region_budget(&self.config) + (ITEM_BYTES_MAX * self.sinks.len()) as u64;
         if bytes > most {
             violated(Sentence::Memory, &format!("{bytes} bytes of items in memory, and {most} are allowed"));
         }
