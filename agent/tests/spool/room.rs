@@ -342,3 +342,31 @@ fn a_gap_can_be_declared_although_the_spool_is_full_and_sources_pause() {
     append(&mut spool, 1, 900).unwrap();
     assert!(spool.usage().bytes <= config.bytes_max);
 }
+
+/// World 705: the frame that was torn says that all before it was synced, and yet a sync of it was due
+/// for ever.
+#[test]
+fn a_spool_whose_last_frame_was_torn_has_nothing_to_sync_on_a_read_only_disk() {
+    let mut torn = 0;
+    for seed in 0..40 {
+        let mut spool = open(SimDisk::new(seed), roomy(), 1);
+        append(&mut spool, 1, 500).unwrap();
+        append(&mut spool, 1, 500).unwrap();
+        let operations = spool.disk_mut().stats().operations;
+        spool.disk_mut().cut_at(operations + 1);
+        append(&mut spool, 1, 500).unwrap_err();
+        let mut disk = spool.into_disk();
+        disk.power_cut(PowerCut::Tear, seed);
+        disk.set_read_only(true);
+        let mut spool = open(disk, roomy(), 2);
+        let is_torn = spool.recovery().cut_bytes > 0;
+        let later = Mono(0).plus_ms(100_000);
+        assert_eq!(spool.sync(later).is_ok(), is_torn, "seed {seed}");
+        assert!(spool.poll_deadline() > later, "seed {seed}: it is due at {:?}", spool.poll_deadline());
+        if is_torn {
+            assert_eq!(records(&walk(&mut spool)), 2);
+        }
+        torn += usize::from(is_torn);
+    }
+    assert!(torn > 3, "{torn}");
+}
