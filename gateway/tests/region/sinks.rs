@@ -66,7 +66,9 @@ fn after_a_kill_between_two_commits_only_the_sink_that_lacks_it_takes_it() {
     block.iter().chain([&grown]).for_each(|message| shore.hear(&device, message));
     let now = shore.now.wall;
     let batches = shore.commit_all();
-    assert!(batches.iter().flat_map(|batch| &batch.entries).all(|entry| entry.received.0 > now.0 - 1_000_000_000));
+    assert!(
+        batches.iter().flat_map(|batch| &batch.entries).all(|entry| entry.received.0 > now.0 - 1_000_000_000)
+    );
     assert_eq!(kinds(&batches), [vec!["9..12 gone"], vec!["start", "0..5", "5..12 gone"]]);
     assert_eq!(shore.ack(&mut device).lanes[0].runs[0].seq, Seq(12));
 }
