@@ -115,9 +115,14 @@ pub(crate) struct Device {
     pub(crate) tail: Place,
     pub(crate) base: Place,
     pub(crate) heard: AckNumber,
+<<<<<<< HEAD
     pub(crate) session: SessionId,
     /// What its monotonic clock shows.
     pub(crate) mono: Mono,
+=======
+    /// Its spool was written on other hardware.
+    pub(crate) is_moved: bool,
+>>>>>>> main
 }
 
 impl Device {
@@ -132,8 +137,12 @@ impl Device {
             tail: origin,
             base: origin,
             heard: AckNumber::default(),
+<<<<<<< HEAD
             session: SessionId(9),
             mono: Mono(2_000),
+=======
+            is_moved: false,
+>>>>>>> main
         }
     }
 
@@ -148,7 +157,7 @@ impl Device {
                 boot: BootId([3; 16]),
                 reading: self.reading(),
                 heard: self.heard,
-                hardware_changed: false,
+                hardware_changed: self.is_moved,
                 labels: [("site".try_into().unwrap(), "north".try_into().unwrap())].into_iter().collect(),
                 lanes: [lane].into_iter().collect(),
             }),

@@ -1,5 +1,6 @@
 //! Marks, and going back to them (rules 6 and 10).
 
+use driftlog_proto::ids::{Place, RunId};
 use driftlog_proto::receiver::{Notice, Run, Verdict};
 
 use crate::lane::*;
@@ -197,4 +198,24 @@ fn a_ledger_with_a_child_marked_before_its_parent_is_not_loaded() {
     let mut child = Run::new(place(2, 0).run, place(1, 3), place(2, 3), number(0, 1));
     child.marks[0] = Some(place(2, 3));
     Lane::loaded(ONE, vec![parent, child]);
+}
+
+/// A simulated world: the start of the child was committed, then the gateway died; the fork's
+/// notice was never stated.
+#[test]
+fn a_fork_is_stated_after_a_crash_between_the_child_s_start_and_the_notice() {
+    let run = |run: u64, parent, begin, marks: [Option<u64>; 2]| {
+        let mut known = Run::new(RunId(run), parent, begin, number(1, 1));
+        for (mark, seq) in known.marks.iter_mut().zip(marks) {
+            *mark = seq.map(|seq| place(run, seq));
+        }
+        known
+    };
+    for (marks, is_forked) in [([Some(6); 2], true), ([Some(6), Some(4)], true), ([Some(4); 2], false)] {
+        let parent = run(1, Place::ORIGIN, place(1, 0), marks);
+        let child = run(2, place(1, 4), place(2, 4), [Some(4); 2]);
+        let mut lane = Lane::loaded(TWO, vec![parent, child]);
+        let stated = lane.out().contains(&Out::Notice(Notice::Fork, 1));
+        assert_eq!(stated, is_forked, "marks {marks:?}");
+    }
 }

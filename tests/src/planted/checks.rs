@@ -75,6 +75,7 @@ pub(super) const CHECKS: [Check; 14] = [
         args: &["--skip", PAIR],
         seeds: None,
     },
+<<<<<<< HEAD
     Check {
         name: "sim scenarios",
         program: own("driftlog-tests"),
@@ -83,6 +84,9 @@ pub(super) const CHECKS: [Check; 14] = [
     },
     plain("sender", suite("driftlog-proto", "sender")),
     plain("receiver", suite("driftlog-proto", "receiver")),
+=======
+    Check { name: "sim scenarios", program: own("driftlog-tests"), args: &["sim::scenarios"], seeds: None },
+>>>>>>> main
     plain("spool", suite("driftlog-agent", "spool")),
     plain("region", suite("driftlog-gateway", "region")),
     plain("storage", suite("driftlog-gateway", "storage")),
