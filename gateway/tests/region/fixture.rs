@@ -115,14 +115,11 @@ pub(crate) struct Device {
     pub(crate) tail: Place,
     pub(crate) base: Place,
     pub(crate) heard: AckNumber,
-<<<<<<< HEAD
     pub(crate) session: SessionId,
     /// What its monotonic clock shows.
     pub(crate) mono: Mono,
-=======
     /// Its spool was written on other hardware.
     pub(crate) is_moved: bool,
->>>>>>> main
 }
 
 impl Device {
@@ -137,12 +134,9 @@ impl Device {
             tail: origin,
             base: origin,
             heard: AckNumber::default(),
-<<<<<<< HEAD
             session: SessionId(9),
             mono: Mono(2_000),
-=======
             is_moved: false,
->>>>>>> main
         }
     }
 

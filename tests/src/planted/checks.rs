@@ -75,18 +75,9 @@ pub(super) const CHECKS: [Check; 14] = [
         args: &["--skip", PAIR],
         seeds: None,
     },
-<<<<<<< HEAD
-    Check {
-        name: "sim scenarios",
-        program: own("driftlog-tests"),
-        args: &["sim::scenarios"],
-        seeds: None,
-    },
+    Check { name: "sim scenarios", program: own("driftlog-tests"), args: &["sim::scenarios"], seeds: None },
     plain("sender", suite("driftlog-proto", "sender")),
     plain("receiver", suite("driftlog-proto", "receiver")),
-=======
-    Check { name: "sim scenarios", program: own("driftlog-tests"), args: &["sim::scenarios"], seeds: None },
->>>>>>> main
     plain("spool", suite("driftlog-agent", "spool")),
     plain("region", suite("driftlog-gateway", "region")),
     plain("storage", suite("driftlog-gateway", "storage")),
