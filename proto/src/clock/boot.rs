@@ -248,3 +248,21 @@ fn rate_between(knots: &[Knot], drift: Drift) -> Option<i64> {
     let most = drift.over(1_000_000_000);
     (uncertainty <= DRIFT_UNCERTAINTY_PPB_MAX).then(|| i64::try_from(rate.clamp(-most, most)).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_believed_is_covered_from_both_ends_of_it() {
+        let second = |n: u64| Mono(n * 1_000_000_000);
+        let drift = Drift::from_ppb(DRIFT_PPB_MAX);
+        let hull = Hull { from: second(100), to: second(200), limit: 5 };
+        let over = |seconds: u64| 5 + drift.over(second(seconds).0);
+        // The fact that it covers may lie at either end: the further one counts.
+        assert_eq!(hull.at(second(500), drift), over(400));
+        assert_eq!(hull.at(second(200), drift), over(100));
+        assert_eq!(hull.at(second(100), drift), over(100));
+        assert_eq!(hull.at(second(0), drift), over(200));
+    }
+}
