@@ -115,6 +115,9 @@ pub(crate) struct Device {
     pub(crate) tail: Place,
     pub(crate) base: Place,
     pub(crate) heard: AckNumber,
+    pub(crate) session: SessionId,
+    /// What its monotonic clock shows.
+    pub(crate) mono: Mono,
     /// Its spool was written on other hardware.
     pub(crate) is_moved: bool,
 }
@@ -131,6 +134,8 @@ impl Device {
             tail: origin,
             base: origin,
             heard: AckNumber::default(),
+            session: SessionId(9),
+            mono: Mono(2_000),
             is_moved: false,
         }
     }
@@ -142,9 +147,9 @@ impl Device {
                 protocol_min: 1,
                 protocol_max: 1,
                 agent: "1.2.3".try_into().unwrap(),
-                session: SessionId(9),
+                session: self.session,
                 boot: BootId([3; 16]),
-                reading: reading(),
+                reading: self.reading(),
                 heard: self.heard,
                 hardware_changed: self.is_moved,
                 labels: [("site".try_into().unwrap(), "north".try_into().unwrap())].into_iter().collect(),
@@ -204,12 +209,13 @@ impl Device {
     /// The message that carries a sealed item.
     pub(crate) fn carry(&self, sealed: &[u8]) -> Vec<u8> {
         let told = Told { heard: self.heard, run: self.run, base: self.base };
-        encode(&Up::Item(Item { session: SessionId(9), reading: reading(), told: Some(told) }), sealed)
+        let (session, reading) = (self.session, self.reading());
+        encode(&Up::Item(Item { session, reading, told: Some(told) }), sealed)
     }
-}
 
-fn reading() -> Reading {
-    Reading { mono: Mono(2_000), wall: Unix(0), clock: ClockState::Unset, returned: None }
+    fn reading(&self) -> Reading {
+        Reading { mono: self.mono, wall: Unix(0), clock: ClockState::Unset, returned: None }
+    }
 }
 
 fn encode(up: &Up, sealed: &[u8]) -> Vec<u8> {

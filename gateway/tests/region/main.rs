@@ -5,5 +5,6 @@ mod budget;
 mod commits;
 mod fixture;
 mod hostile;
+mod presence;
 mod rebuilt;
 mod sinks;

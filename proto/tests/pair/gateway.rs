@@ -7,7 +7,7 @@ use driftlog_proto::ids::{AckNumber, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, ItemHeader};
 use driftlog_proto::limits::SINKS_MAX;
 use driftlog_proto::message::{self, Ack, AckLane, Down, Echo, Up};
-use driftlog_proto::receiver::{Notice, Output, Receiver, Run, Sinks, Step, Verdict};
+use driftlog_proto::receiver::{Notice, Output, Receiver, Run, Sinks, Step, Verdict, notice_bit};
 use driftlog_proto::time::{Mono, Unix};
 
 use crate::device::Device;
@@ -185,9 +185,14 @@ impl Gateway {
         self.has_forgotten = self.receiver.has_forgotten();
     }
 
-    /// Each sink skips what lies below its own mark.
+    /// Each sink skips what lies below its own mark, and notices that it has.
     fn beyond_mark(&self, sink: usize, mut entry: Entry) -> Option<Entry> {
         let run = self.receiver.runs().iter().find(|run| run.run == entry.end.run)?;
+        if let Step::Notice(notice) = entry.step
+            && run.notices_durable[sink] & notice_bit(notice) != 0
+        {
+            return None;
+        }
         let Some(mark) = run.mark(sink) else { return Some(entry) };
         match &mut entry.step {
             Step::Start { .. } => return None,

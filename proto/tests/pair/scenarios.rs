@@ -1,6 +1,9 @@
 //! What a device or a gateway can do to the other, one at a time.
 
-use driftlog_proto::receiver::Notice;
+use driftlog_proto::ids::{AckNumber, BootId, Chain, Lane, Place, RunId, Seq};
+use driftlog_proto::item::{BlockHeader, ItemHeader};
+use driftlog_proto::receiver::{Notice, Output, Receiver, Run, Sinks, Step};
+use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use crate::device::Device;
 use crate::gateway::Gateway;
@@ -210,4 +213,41 @@ fn a_copy_from_before_what_was_forgotten_may_repeat_and_it_is_said() {
     world.seal(&mut copy, 1);
     world.drain(&mut copy);
     assert_eq!(world.gateway.notices(), [Notice::MayRepeat]);
+}
+
+#[test]
+fn a_notice_about_a_run_whose_start_is_due_follows_that_start() {
+    let place = |run: u64, seq| Place { run: RunId(run), seq: Seq(seq), chain: Chain(run << 8 | seq) };
+    let mut parent = Run::new(RunId(1), Place::ORIGIN, place(1, 0), AckNumber::default());
+    (parent.marks[0], parent.marks[1]) = (Some(place(1, 5)), Some(place(1, 3)));
+    let mut child = Run::new(RunId(2), place(1, 5), place(2, 5), AckNumber::default());
+    child.marks[0] = Some(place(2, 7));
+    let sinks = Sinks { count: 2, required: 0b11 };
+    let mut receiver = Receiver::new(sinks, AckNumber::default(), vec![parent, child], false);
+    receiver.handle_hardware_changed(RunId(2));
+    assert_eq!(receiver.poll_output(), None, "the second sink lacks the child's start, and its parent's end");
+
+    let block = BlockHeader {
+        lane: Lane::Bulk,
+        run: RunId(1),
+        first: Seq(3),
+        prev: place(1, 3).chain,
+        count: 2,
+        boot: BootId([1; 16]),
+        mono: Mono(0),
+        span_ns: 0,
+        wall: Unix(0),
+        clock: ClockState::Unset,
+        codec: 0,
+        raw_bytes: 0,
+    };
+    receiver.handle_item(&ItemHeader::Block(block), place(1, 5), 100, None, AckNumber::default(), 1000);
+    let steps: Vec<Step> = std::iter::from_fn(|| receiver.poll_output())
+        .map(|output| match output {
+            Output::Deliver { step, .. } => step,
+            Output::Release { slot } => panic!("slot {slot} is released"),
+        })
+        .collect();
+    let start = Step::Start { parent: place(1, 5) };
+    assert_eq!(steps, [Step::Block { slot: 0 }, start, Step::Notice(Notice::HardwareChanged)]);
 }

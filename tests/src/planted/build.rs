@@ -37,7 +37,8 @@ pub(super) fn build(place: &Path, options: &Options) -> io::Result<BTreeMap<Prog
             Some(suite) => command.args(["--test", suite]),
         };
     }
-    command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "2");
+    // It is built once and then only when a bug or the source changes.
+    command.env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_INCREMENTAL", "0");
     if options.is_blind {
         command.env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false");
     } else {

@@ -56,7 +56,7 @@ const fn plain(name: &'static str, program: Program) -> Check {
 const PAIR: &str = "every_sealed_record_comes_out_once_and_in_order_or_is_declared_lost";
 
 /// All checks, in the order of their cost.
-pub(super) const CHECKS: [Check; 12] = [
+pub(super) const CHECKS: [Check; 14] = [
     Check {
         name: "sim",
         program: Program { package: "driftlog-tests", suite: Some("driftlog"), is_binary: true },
@@ -76,6 +76,8 @@ pub(super) const CHECKS: [Check; 12] = [
         seeds: None,
     },
     Check { name: "sim scenarios", program: own("driftlog-tests"), args: &["sim::scenarios"], seeds: None },
+    plain("sender", suite("driftlog-proto", "sender")),
+    plain("receiver", suite("driftlog-proto", "receiver")),
     plain("spool", suite("driftlog-agent", "spool")),
     plain("region", suite("driftlog-gateway", "region")),
     plain("storage", suite("driftlog-gateway", "storage")),

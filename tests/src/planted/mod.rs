@@ -31,7 +31,7 @@ use checks::CHECKS;
 use list::Bug;
 use options::{HELP, Options};
 use report::Row;
-use run::Bench;
+use run::{Bench, Ran};
 use verdict::Verdict;
 
 /// Runs the command; the arguments are those behind `planted`.
@@ -114,15 +114,15 @@ fn try_all<'b>(bench: &Bench, chosen: &[(usize, &'b Bug)], options: &Options) ->
 
 /// Runs the checks in the order of their cost until one of them catches the bug.
 fn try_one<'b>(bench: &Bench, number: usize, bug: &'b Bug, options: &Options) -> io::Result<Row<'b>> {
-    let begun = crate::clock::now();
-    let mut verdict = None;
+    let mut ran = Ran::default();
     for check in CHECKS.iter().filter(|check| !options.is_expected || check.name == bug.found_by) {
-        verdict = bench.run(check, number + 1, options.seeds)?;
-        if verdict.is_some() {
+        let next = bench.run(check, number + 1, options.seeds)?;
+        ran = Ran { verdict: next.verdict, cpu: ran.cpu + next.cpu };
+        if ran.verdict.is_some() {
             break;
         }
     }
-    let row = Row { bug, verdict, took: begun.elapsed() };
+    let row = Row { bug, verdict: ran.verdict, took: ran.cpu };
     let what = row.verdict.as_ref().map_or("NOTHING".to_owned(), Verdict::to_string);
     tell(&format!("{}: {what} ({:.1} s)", bug.name, row.took.as_secs_f64()))?;
     Ok(row)

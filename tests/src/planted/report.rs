@@ -18,17 +18,10 @@ pub(super) struct Row<'b> {
 
 impl Row<'_> {
     fn cells(&self) -> [String; 5] {
-        let (caught, seeds) = match &self.verdict {
-            None => ("NOT CAUGHT".to_owned(), String::new()),
-            Some(verdict) => {
-                let what = match (&verdict.test, verdict.seeds) {
-                    (Some(test), None) => test.clone(),
-                    _ => verdict.sentence.clone(),
-                };
-                let seeds = verdict.seeds.map_or(String::new(), |seeds| seeds.to_string());
-                (format!("{}: {what}", verdict.check), seeds)
-            }
-        };
+        let caught = self.verdict.as_ref();
+        let seeds = caught.and_then(|caught| caught.seeds).map_or(String::new(), |seeds| seeds.to_string());
+        let caught =
+            caught.map_or("NOT CAUGHT".to_owned(), |caught| format!("{}: {}", caught.check, caught.what));
         let seconds = format!("{:.1}", self.took.as_secs_f64());
         [self.bug.name.clone(), self.bug.breaks.clone(), caught, seeds, seconds]
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::build::Built;
@@ -15,15 +15,19 @@ use super::options::Options;
 use super::tell;
 use super::verdict::{self, Verdict};
 use crate::clock;
+use crate::usage::Usage;
 
 /// Kilobytes of memory that a check may take.
 const MEMORY_KB_MAX: u64 = 6 * 1024 * 1024;
 /// Blocks of 512 bytes that a file which it writes may have.
 const FILE_BLOCKS_MAX: u64 = 2 * 1024 * 1024;
-/// How many times longer than without a bug a check may take, and what is granted besides.
-const PATIENCE: (u32, Duration) = (8, Duration::from_secs(40));
-/// How long a check may take while that is not known.
+/// How many times more of the processor than without a bug a check may take, and what is granted
+/// besides. (Of the processor: the machine may have other work.)
+const PATIENCE: (u32, Duration) = (8, Duration::from_secs(20));
+/// How much it may take while that is not known.
 const UNKNOWN: Duration = Duration::from_secs(1200);
+/// How long it may take at all: a bug may make it sleep for ever.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// Bytes of what a check says that are looked at, at its beginning and at its end.
 const SAID_BYTES_MAX: u64 = 256 * 1024;
 
@@ -32,7 +36,7 @@ const SAID_BYTES_MAX: u64 = 256 * 1024;
 pub(super) struct Bench {
     said: PathBuf,
     programs: BTreeMap<Program, Built>,
-    /// For each check how long it may take.
+    /// For each check how much of the processor it may take.
     limits: BTreeMap<&'static str, Duration>,
 }
 
@@ -43,44 +47,37 @@ impl Bench {
         Ok(Self { said, programs, limits: BTreeMap::new() })
     }
 
-    /// Runs every check with no bug switched on, and remembers how long each took; nothing if one
+    /// Runs every check with no bug switched on, and remembers what each took; nothing if one
     /// fails.
     pub(super) fn with_limits(mut self, options: &Options) -> io::Result<Option<Self>> {
         for check in &CHECKS {
-            let begun = clock::now();
-            if let Some(verdict) = self.run(check, 0, options.seeds)? {
+            let ran = self.run(check, 0, options.seeds)?;
+            if let Some(verdict) = ran.verdict {
                 tell(&format!("{verdict}, although no bug is planted"))?;
                 return Ok(None);
             }
-            let took = begun.elapsed();
-            tell(&format!("  {}: {:.1} s", check.name, took.as_secs_f64()))?;
-            self.limits.insert(check.name, took * PATIENCE.0 + PATIENCE.1);
+            tell(&format!("  {}: {:.1} s of the processor", check.name, ran.cpu.as_secs_f64()))?;
+            self.limits.insert(check.name, ran.cpu * PATIENCE.0 + PATIENCE.1);
         }
         Ok(Some(self))
     }
 
-    /// Runs a check with this bug switched on (0: none); what caught it, if anything did.
-    pub(super) fn run(&self, check: &Check, bug: usize, most: Option<u64>) -> io::Result<Option<Verdict>> {
+    /// Runs a check with this bug switched on (0: none), as many seeds as it takes to catch it.
+    pub(super) fn run(&self, check: &Check, bug: usize, most: Option<u64>) -> io::Result<Ran> {
         let Some(seeds) = check.seeds else { return self.run_once(check, bug, None) };
         let count = most.unwrap_or(seeds.count);
         let (mut from, mut step) = (0, if bug == 0 { count } else { seeds.first });
-        while from < count {
+        let mut ran = Ran::default();
+        while from < count && ran.verdict.is_none() {
             let to = count.min(from + step);
-            let verdict = self.run_once(check, bug, Some((seeds, from, to)))?;
-            if verdict.is_some() {
-                return Ok(verdict);
-            }
+            let next = self.run_once(check, bug, Some((seeds, from, to)))?;
+            ran = Ran { verdict: next.verdict, cpu: ran.cpu + next.cpu };
             (from, step) = (to, step * 2);
         }
-        Ok(None)
+        Ok(ran)
     }
 
-    fn run_once(
-        &self,
-        check: &Check,
-        bug: usize,
-        seeds: Option<(Seeds, u64, u64)>,
-    ) -> io::Result<Option<Verdict>> {
+    fn run_once(&self, check: &Check, bug: usize, seeds: Option<(Seeds, u64, u64)>) -> io::Result<Ran> {
         let built = self.programs.get(&check.program).ok_or_else(|| io::Error::other("it was not built"))?;
         let path = self.said.join(format!("{bug}-{}.txt", check.name.replace(' ', "-")));
         let said = File::create(&path)?;
@@ -98,32 +95,53 @@ impl Bench {
             };
         }
         command.stdout(said.try_clone()?).stderr(said);
-        let status = self.wait(command, check)?;
-        if status.is_some_and(|status| status.success()) {
+        let (ending, cpu) = self.wait(command, check, &path)?;
+        if ending == Ending::Passed {
             fs::remove_file(&path)?;
-            return Ok(None);
+            return Ok(Ran { verdict: None, cpu });
         }
-        Ok(Some(verdict::read(check.name, &text(&path)?, status, seeds.map(|(_, from, _)| from))))
+        let from = seeds.map(|(_, from, _)| from);
+        let verdict = verdict::read(check.name, &text(&path)?, ending == Ending::Failed, from);
+        Ok(Ran { verdict: Some(verdict), cpu })
     }
 
-    /// How the process ended; nothing when its time was over and it was killed.
-    fn wait(&self, mut command: Command, check: &Check) -> io::Result<Option<ExitStatus>> {
+    /// How it ended, and what it took. A suite is ended at the first test that fails.
+    fn wait(&self, mut command: Command, check: &Check, said: &Path) -> io::Result<(Ending, Duration)> {
         let limit = self.limits.get(check.name).copied().unwrap_or(UNKNOWN);
         let mut child = command.spawn()?;
-        let mut ended = None;
-        clock::wait_until(limit, || {
+        let (mut ended, mut has_failed, mut length, mut cpu) = (None, false, 0, Duration::ZERO);
+        clock::wait_until(SLEEP_MAX, || {
             ended = child.try_wait().transpose();
-            ended.is_some()
-        });
-        match ended {
-            Some(status) => status.map(Some),
-            None => {
-                child.kill()?;
-                child.wait()?;
-                Ok(None)
+            cpu = Usage::of(child.id()).map_or(cpu, |usage| usage.cpu.max(cpu));
+            let now = fs::metadata(said).map_or(0, |said| said.len());
+            if check.seeds.is_none() && now != std::mem::replace(&mut length, now) {
+                has_failed = text(said).is_ok_and(|said| verdict::failed_test(&said).is_some());
             }
+            ended.is_some() || has_failed || cpu > limit
+        });
+        if let Some(status) = ended {
+            return Ok((if status?.success() { Ending::Passed } else { Ending::Failed }, cpu));
         }
+        child.kill()?;
+        child.wait()?;
+        Ok((if has_failed { Ending::Failed } else { Ending::OutOfTime }, cpu))
     }
+}
+
+/// What came of running a check.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ran {
+    /// What caught the bug, if anything did.
+    pub(super) verdict: Option<Verdict>,
+    /// What it took of the processor.
+    pub(super) cpu: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Passed,
+    Failed,
+    OutOfTime,
 }
 
 /// The beginning and the end of what a check said.
