@@ -75,7 +75,7 @@ impl Carried {
 impl<D: Disk> Spool<D> {
     /// Opens a fresh segment with this frame in it, durable on return.
     pub(crate) fn roll(&mut self, payload: &Payload<'_>, tail: &[u8], need: Need) -> Result<(), SpoolError> {
-        if self.log.tip.synced < self.log.tip.used {
+        if !self.is_synced() {
             self.sync_tip()?;
             self.note_synced();
         }
@@ -253,9 +253,10 @@ impl<D: Disk> Spool<D> {
         if let Err(error) = written.and_then(|()| self.disk.sync(file.slot)) {
             // It is not removed before a segment of a higher index is durable: a power cut could bring
             // it back when its index has been given to another. Other files are tried before it.
-            self.files.free.push(file);
+            self.files.give_back(file);
             return Err(SpoolError::Disk(error));
         }
+        self.files.note_used();
         Ok(Segment::new(file.slot, file.bytes, &header))
     }
 
