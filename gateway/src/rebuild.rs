@@ -26,6 +26,10 @@ use crate::sink::archive::state::{ARCHIVE, ArchiveId, Closed, Head, ID_KEY, Open
 use crate::sink::archive::{read_id, write_id};
 use crate::sink::ecs::document::{Fact, Outline};
 
+/// When a run was first heard of the archive does not say. No echo is newer than this, so that
+/// none of these runs is taken for the clone of another.
+const HEARD_UNKNOWN: AckNumber = AckNumber { generation: u64::MAX, counter: u64::MAX };
+
 /// How a ledger is rebuilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RebuildOptions {
@@ -311,7 +315,7 @@ fn admit<'a>(lane: &'a mut LaneRecord, outline: &Outline, end: Place) -> &'a mut
         run: end.run,
         parent,
         begin,
-        first_heard: AckNumber::default(),
+        first_heard: HEARD_UNKNOWN,
         last_echo: AckNumber::default(),
         marks: vec![Mark { sink: ARCHIVE.to_owned(), place: end, notices: 0 }],
     });

@@ -95,3 +95,41 @@ impl SpoolConfig {
         self.bytes_max - (self.bytes_max / 8).min(RESERVE_BYTES_MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+
+    #[test]
+    fn a_segment_is_a_sixty_fourth_of_the_spool_between_128_kib_and_4_mib_in_whole_pages() {
+        let segment = |bytes_max| u64::from(SpoolConfig::new(Lane::Bulk, bytes_max).segment_bytes);
+        assert_eq!(segment(SPOOL_BYTES_MIN), 128 * KIB);
+        assert_eq!(segment(8 * MIB), 128 * KIB);
+        assert_eq!(segment(64 * MIB), MIB);
+        assert_eq!(segment(64 * MIB + 64 * 4096 - 1), MIB);
+        assert_eq!(segment(64 * MIB + 64 * 4096), MIB + 4096);
+        assert_eq!(segment(256 * MIB), 4 * MIB);
+        assert_eq!(segment(1024 * MIB), 4 * MIB);
+        assert_eq!(SPOOL_BYTES_MIN, MIB);
+    }
+
+    #[test]
+    fn cursors_and_the_reserve_take_an_eighth_of_a_small_spool_and_a_fixed_share_of_a_large_one() {
+        let small = SpoolConfig::new(Lane::Bulk, MIB);
+        assert_eq!((small.cursors_bytes_max(), small.usual_bytes_max()), (128 * 1024, 896 * KIB));
+        let large = SpoolConfig::new(Lane::Bulk, 64 * MIB);
+        assert_eq!((large.cursors_bytes_max(), large.usual_bytes_max()), (512 * 1024, 64 * MIB - 768 * KIB));
+    }
+
+    #[test]
+    fn segments_of_a_page_to_a_gibibyte_of_which_four_fit_are_accepted() {
+        let check = |segment_bytes, bytes_max| {
+            SpoolConfig { segment_bytes, ..SpoolConfig::new(Lane::Bulk, bytes_max) }.check().is_ok()
+        };
+        assert!(check(4096, 4 * 4096) && !check(4096, 4 * 4096 - 1) && !check(4095, MIB));
+        assert!(check(1 << 30, 4 << 30) && !check((1 << 30) + 1, 8 << 30));
+    }
+}

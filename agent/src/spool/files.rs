@@ -132,3 +132,121 @@ impl Files {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::SimDisk;
+    use super::*;
+
+    const USUAL: u64 = 8192;
+
+    /// A disk with files of these lengths, numbered from 1.
+    fn disk(lengths: &[u64]) -> (SimDisk, Vec<FreeFile>) {
+        let mut disk = SimDisk::new(1);
+        let files = lengths.iter().zip(1..).map(|(bytes, slot)| {
+            disk.create(slot, *bytes).unwrap();
+            FreeFile { slot, bytes: *bytes }
+        });
+        let files = files.collect();
+        (disk, files)
+    }
+
+    fn slots(files: &[FreeFile]) -> Vec<Slot> {
+        files.iter().map(|file| file.slot).collect()
+    }
+
+    fn on(disk: &mut SimDisk) -> Vec<Slot> {
+        disk.list().unwrap().iter().map(|(slot, _)| *slot).collect()
+    }
+
+    #[test]
+    fn every_file_counts_whatever_it_is_for() {
+        let (_, all) = disk(&[1, 20, 300, 4000]);
+        let mut files = Files::new(vec![all[0]], vec![all[1]]);
+        files.taken = Some(all[2]);
+        assert!(!files.has_retired());
+        files.retire(all[3], true);
+        assert!(files.has_retired());
+        assert_eq!(files.bytes(), 4321);
+        for slot in 1..=4 {
+            assert!(files.has_slot(slot));
+        }
+        assert!(!files.has_slot(5) && !Files::default().has_slot(1));
+    }
+
+    #[test]
+    fn a_file_is_free_only_when_a_frame_that_says_so_was_written_and_synced() {
+        let (mut disk, all) = disk(&[USUAL; 3]);
+        let mut files = Files::default();
+        files.retire(all[0], true);
+        files.retire(all[1], false);
+        files.settle(&mut disk, USUAL);
+        assert_eq!((files.free.len(), files.bytes()), (0, 2 * USUAL), "no frame says so yet");
+        files.note_stated();
+        files.retire(all[2], true);
+        files.settle(&mut disk, USUAL);
+        assert_eq!((slots(&files.free), on(&mut disk)), (vec![1], vec![1, 3]), "a failed one is removed");
+        files.doubt();
+        assert_eq!((files.free.len(), files.retired.len()), (0, 2));
+        files.settle(&mut disk, USUAL);
+        assert!(files.free.is_empty());
+    }
+
+    #[test]
+    fn three_spares_of_the_usual_length_are_kept_and_all_else_is_removed() {
+        for lengths in
+            [[USUAL, 4096, 16384].as_slice(), &[4096], &[USUAL; 4], &[4096, USUAL, USUAL, USUAL, USUAL]]
+        {
+            let (mut disk, all) = disk(lengths);
+            let usual = lengths.iter().filter(|bytes| **bytes == USUAL).count();
+            let mut files = Files::new(all, Vec::new());
+            files.settle(&mut disk, USUAL);
+            assert_eq!(files.free.len(), usual.min(SPARES_MAX), "{lengths:?}");
+            assert!(files.free.iter().all(|file| file.bytes == USUAL));
+            assert_eq!(on(&mut disk), slots(&files.free));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_removed_is_remembered() {
+        let (mut disk, all) = disk(&[USUAL, 4096]);
+        disk.set_read_only(true);
+        let mut files = Files::new(vec![all[1]], Vec::new());
+        files.settle(&mut disk, USUAL);
+        assert_eq!(slots(&files.free), [2], "the next frame tries again");
+        files.discard(&mut disk, all[0]);
+        assert_eq!((files.bytes(), files.has_slot(1)), (USUAL + 4096, true));
+        disk.set_read_only(false);
+        files.discard(&mut disk, all[0]);
+        assert_eq!(on(&mut disk), [2]);
+    }
+
+    #[test]
+    fn a_file_is_taken_when_it_is_long_enough() {
+        let (_, all) = disk(&[4096, USUAL]);
+        let mut files = Files::new(all.clone(), Vec::new());
+        assert!(files.has_spare(USUAL) && !files.has_spare(USUAL + 1));
+        assert!(files.take(USUAL + 1).is_none());
+        assert_eq!(files.take(USUAL).map(|file| file.slot), Some(2));
+        assert!(files.take(USUAL).is_none());
+        assert_eq!(files.take(100).map(|file| file.slot), Some(1));
+        let mut files = Files::default();
+        files.retire(all[1], false);
+        assert!(!files.has_spare(100) && files.take_retired(100).is_none(), "a failed file is no spare");
+        files.retire(all[0], true);
+        assert!(files.has_spare(4096) && !files.has_spare(4097));
+        assert!(files.take_retired(4097).is_none());
+        assert_eq!(files.take_retired(4096).map(|file| file.slot), Some(1));
+        assert!(files.take_retired(100).is_none());
+    }
+
+    #[test]
+    fn a_free_file_grows_within_the_room_that_there_is() {
+        let (mut disk, all) = disk(&[4096]);
+        let mut files = Files::new(all, Vec::new());
+        assert_eq!(files.grow(&mut disk, USUAL, 4095), Ok(false));
+        assert_eq!(files.grow(&mut disk, USUAL, 4096), Ok(true));
+        assert_eq!((files.free[0].bytes, disk.list().unwrap()), (USUAL, vec![(1, USUAL)]));
+        assert_eq!(Files::default().grow(&mut disk, 0, USUAL), Ok(false));
+    }
+}

@@ -85,7 +85,7 @@ impl Items {
         frame: &FrameHeader,
         buf: &mut Vec<u8>,
     ) -> Result<Option<Self>, DiskError> {
-        let token = (segment.index << 32) | u64::from(frame.offset);
+        let token = (segment.index << 32) + u64::from(frame.offset);
         let mut begin = segment.begin_of(frame);
         let mut start = None;
         if frame.start_bytes > 0 {

@@ -183,3 +183,108 @@ impl Frame<'_> {
         out.resize(from + self.bytes(), 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: u32 = 0x5a17;
+    const INDEX: u64 = 0x1_0000_0007;
+    const OFFSET: u32 = 4096;
+
+    /// The longest frame that there can be.
+    fn longest() -> FrameHeader {
+        FrameHeader {
+            items_checksum: 1,
+            tail_checksum: 2,
+            offset: OFFSET,
+            synced: 3,
+            is_checkpoint: false,
+            start_bytes: START_BYTES_MAX as u32,
+            block_bytes: ITEM_BYTES_MAX as u32,
+            tail_bytes: TAIL_BYTES_MAX as u32,
+            count: BLOCK_RECORDS_MAX,
+            first: Seq(SEQ_MAX - u64::from(BLOCK_RECORDS_MAX)),
+            previous: Chain(5),
+            end: Chain(6),
+        }
+    }
+
+    fn decoded(header: &FrameHeader) -> Option<FrameHeader> {
+        FrameHeader::decode(&header.encode(SALT, INDEX), SALT, INDEX, OFFSET)
+    }
+
+    #[test]
+    fn a_header_at_every_limit_is_read_and_one_above_any_is_not() {
+        let most = longest();
+        assert_eq!(decoded(&most), Some(most.clone()));
+        let checkpoint = FrameHeader { is_checkpoint: true, ..most.clone() };
+        assert_eq!(decoded(&checkpoint), Some(checkpoint));
+        for above in [
+            FrameHeader { start_bytes: most.start_bytes + 1, ..most.clone() },
+            FrameHeader { block_bytes: most.block_bytes + 1, ..most.clone() },
+            FrameHeader { tail_bytes: most.tail_bytes + 1, ..most.clone() },
+            FrameHeader { count: most.count + 1, first: Seq(0), ..most.clone() },
+            FrameHeader { first: Seq(most.first.0 + 1), ..most.clone() },
+            FrameHeader { count: 0, ..most.clone() },
+            FrameHeader { block_bytes: 0, ..most.clone() },
+        ] {
+            assert_eq!(decoded(&above), None, "{above:?}");
+        }
+        let nothing = FrameHeader { start_bytes: 0, block_bytes: 0, tail_bytes: 0, count: 0, ..most };
+        assert_eq!(decoded(&nothing), Some(nothing));
+    }
+
+    #[test]
+    fn a_header_of_another_place_life_or_kind_is_none() {
+        let header = longest();
+        let bytes = header.encode(SALT, INDEX);
+        let decode = |bytes: &[u8], salt, index, offset| FrameHeader::decode(bytes, salt, index, offset);
+        assert_eq!(decode(&bytes, SALT, INDEX, OFFSET), Some(header));
+        assert_eq!(decode(&bytes, SALT + 1, INDEX, OFFSET), None);
+        assert_eq!(decode(&bytes, SALT, INDEX + 1, OFFSET), None);
+        assert_eq!(decode(&bytes, SALT, INDEX, OFFSET + 16), None);
+        assert_eq!(decode(&bytes[..63], SALT, INDEX, OFFSET), None);
+        for at in 0..FRAME_HEADER_BYTES {
+            let mut rotten = bytes;
+            rotten[at] ^= 4;
+            assert_eq!(decode(&rotten, SALT, INDEX, OFFSET), None, "byte {at}");
+        }
+        // A kind of another version, with its checksum right.
+        let mut other = bytes;
+        other[24] = 3;
+        let checksum = crc32c_seeded(SALT, &[&other[4..]]).to_le_bytes();
+        other[..4].copy_from_slice(&checksum);
+        assert_eq!(decode(&other, SALT, INDEX, OFFSET), None);
+    }
+
+    #[test]
+    fn a_frame_takes_up_its_header_items_and_tail_in_whole_sixteens() {
+        assert_eq!(
+            [(0, 0), (0, 1), (15, 1), (15, 2)].map(|(items, tail)| frame_bytes(items, tail)),
+            [64, 80, 80, 96]
+        );
+        let frame = Frame {
+            is_checkpoint: false,
+            start: &[1; 20],
+            block: &[2; 30],
+            tail: &[3; 40],
+            count: 4,
+            first: Seq(10),
+            previous: Chain(5),
+            end: Chain(6),
+        };
+        let mut out = vec![9; 7];
+        frame.encode(SALT, INDEX, OFFSET, 3, &mut out);
+        assert_eq!((frame.bytes(), out.len()), (160, 167));
+        let header = FrameHeader::decode(&out[7..], SALT, INDEX, OFFSET).unwrap();
+        assert_eq!(
+            (header.items_bytes(), header.next_offset(), header.has_items()),
+            (50, OFFSET + 160, true)
+        );
+        assert_eq!(header.end_place(RunId(8)), Place { run: RunId(8), seq: Seq(14), chain: Chain(6) });
+        assert_eq!(out[7 + 64..], [[1; 20].as_slice(), &[2; 30], &[3; 40], &[0; 6]].concat());
+        let empty = FrameHeader { start_bytes: 0, block_bytes: 0, count: 0, ..header };
+        assert!(!empty.has_items());
+    }
+}

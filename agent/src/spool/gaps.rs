@@ -220,3 +220,6 @@ impl Gaps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

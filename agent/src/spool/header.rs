@@ -150,3 +150,74 @@ pub(crate) fn salt(run: RunId, index: u64, lane: Lane) -> u32 {
     bytes.push(lane.index() as u8);
     Chain::after(&bytes).0 as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            lane: Lane::Urgent,
+            begins_run: true,
+            salt: 1,
+            index: 2,
+            previous: 3,
+            oldest: 4,
+            hardware: 5,
+            whole: 6,
+            first: Place { run: RunId(7), seq: Seq(8), chain: Chain(9) },
+            lineage: (0..LINEAGE_MAX as u64).map(|run| (RunId(100 + run), Seq(200 - run))).collect(),
+        }
+    }
+
+    fn decoded(bytes: &[u8]) -> Option<Header> {
+        match Header::decode(bytes) {
+            Decoded::Header(header) => Some(header),
+            Decoded::Version(_) | Decoded::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn both_copies_of_a_header_say_what_was_written() {
+        for other in [
+            header(),
+            Header { lane: Lane::Bulk, begins_run: false, ..header() },
+            Header { lineage: Vec::new(), ..header() },
+            Header { lineage: vec![(RunId(1), Seq(2))], ..header() },
+        ] {
+            let bytes = other.encode();
+            assert_eq!(decoded(&bytes[..HEADER_BYTES]), Some(other.clone()));
+            assert_eq!(decoded(&bytes[HEADER_BYTES..]), Some(other));
+        }
+    }
+
+    #[test]
+    fn of_a_longer_line_the_newest_runs_are_kept() {
+        let mut long = header();
+        long.lineage.push((RunId(999), Seq(0)));
+        assert_eq!(decoded(&long.encode()), Some(header()));
+    }
+
+    #[test]
+    fn a_header_with_any_byte_changed_or_missing_is_none() {
+        let bytes = header().encode();
+        for at in 0..HEADER_BYTES {
+            let mut rotten = bytes;
+            rotten[at] ^= 1;
+            assert!(decoded(&rotten).is_none(), "byte {at}");
+        }
+        assert!(decoded(&bytes[..HEADER_BYTES - 1]).is_none());
+        assert!(decoded(&[0; HEADER_BYTES]).is_none());
+    }
+
+    #[test]
+    fn a_salt_depends_on_run_index_and_lane() {
+        let one = salt(RunId(1), 1, Lane::Bulk);
+        assert_eq!(one, salt(RunId(1), 1, Lane::Bulk));
+        for other in
+            [salt(RunId(2), 1, Lane::Bulk), salt(RunId(1), 2, Lane::Bulk), salt(RunId(1), 1, Lane::Urgent)]
+        {
+            assert_ne!(one, other);
+        }
+    }
+}

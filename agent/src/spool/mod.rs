@@ -56,7 +56,7 @@ pub use read::Gone;
 pub use recover::Recovery;
 pub use usage::{SpoolEvent, SpoolUsage};
 
-use disk::{Disk, DiskError, Slot};
+use disk::{Disk, DiskError, Slot, read_again};
 use files::Files;
 use find::Trail;
 use frame::START_BYTES_MAX;
@@ -215,11 +215,11 @@ impl<D: Disk> Spool<D> {
         match again(&mut self.disk, last.slot, tip.synced, tip.used) {
             Ok(()) => self.note_synced(),
             Err(error) => {
-                // What is acknowledged need not be published.
-                let base = self.log.base;
-                let is_below = self.log.key(&tip.synced_end) < self.log.key(&base);
                 self.log.tip.durable = tip.synced;
-                self.log.tip.durable_end = if is_below { base } else { tip.synced_end };
+                // What is acknowledged need not be published.
+                let ends = [tip.synced_end, self.log.base];
+                self.log.tip.durable_end =
+                    ends.into_iter().max_by_key(|end| self.log.key(end)).unwrap_or(tip.synced_end);
                 self.unsynced_since = Some(Mono(0));
                 self.files.doubt();
                 self.log.gaps.doubt();
@@ -232,17 +232,13 @@ impl<D: Disk> Spool<D> {
 /// Writes what stands between two offsets of a file once more, and syncs it.
 pub(crate) fn again<D: Disk>(disk: &mut D, slot: Slot, from: u32, to: u32) -> Result<(), DiskError> {
     // What was never synced may be all of the file.
-    let mut at = if from <= FRAMES_AT { 0 } else { from };
+    let from = if from <= FRAMES_AT { 0 } else { from };
     let mut bytes = vec![0; AGAIN_BYTES];
-    while at < to {
+    for at in (from..to).step_by(AGAIN_BYTES) {
         let wanted = bytes.len().min((to - at) as usize);
         let piece = bytes.get_mut(..wanted).unwrap_or_default();
-        let read = disk.read_at(slot, u64::from(at), piece)?;
-        if read == 0 {
-            break;
-        }
+        let read = read_again(disk, slot, u64::from(at), piece)?;
         disk.write_at(slot, u64::from(at), piece.get(..read).unwrap_or_default())?;
-        at += read as u32;
     }
     disk.sync(slot)
 }

@@ -20,7 +20,7 @@ use driftlog_proto::ids::{BootId, Lane, Place, RunId, Seq};
 use driftlog_proto::item::Cause;
 use driftlog_proto::time::{Mono, Unix};
 
-use super::disk::{Disk, DiskErrorKind, Slot};
+use super::disk::{Disk, DiskErrorKind, Slot, read_again};
 use super::error::SpoolError;
 use super::header::{Decoded, FRAMES_AT, HEADER_BYTES, Header};
 use super::last::{Survey, read_state, survey, walk_last};
@@ -116,7 +116,7 @@ fn read_headers<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Files, Spoo
     let mut files = Files::default();
     for (slot, bytes) in disk.list().map_err(SpoolError::Disk)? {
         let mut head = [0; FRAMES_AT as usize];
-        let read = match disk.read_at(slot, 0, &mut head) {
+        let read = match read_again(disk, slot, 0, &mut head) {
             Ok(read) => read,
             Err(error) if error.kind == DiskErrorKind::NotFound => continue,
             Err(_) => {

@@ -75,7 +75,7 @@ impl Carried {
 impl<D: Disk> Spool<D> {
     /// Opens a fresh segment with this frame in it, durable on return.
     pub(crate) fn roll(&mut self, payload: &Payload<'_>, tail: &[u8], need: Need) -> Result<(), SpoolError> {
-        if self.log.tip.synced < self.log.tip.used {
+        if !self.is_synced() {
             self.sync_tip()?;
             self.note_synced();
         }

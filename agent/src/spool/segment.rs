@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use driftlog_proto::checksum::crc32c_seeded;
 use driftlog_proto::ids::{Place, RunId};
 
-use super::disk::{Disk, DiskError, Slot};
+use super::disk::{Disk, DiskError, Slot, read_again};
 use super::frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader};
 use super::gaps::Gaps;
 use super::header::{FRAMES_AT, Header};
@@ -79,7 +79,7 @@ impl Segment {
     ) -> Result<Option<FrameHeader>, DiskError> {
         let mut bytes = [0; FRAME_HEADER_BYTES];
         if offset.saturating_add(FRAME_HEADER_BYTES as u32) > limit
-            || disk.read_at(self.slot, u64::from(offset), &mut bytes)? < FRAME_HEADER_BYTES
+            || read_again(disk, self.slot, u64::from(offset), &mut bytes)? < FRAME_HEADER_BYTES
         {
             return Ok(None);
         }
@@ -122,7 +122,7 @@ impl Segment {
         while at.saturating_add(FRAME_HEADER_BYTES as u32) <= limit {
             let wanted = bytes.len().min((limit - at) as usize);
             let piece = bytes.get_mut(..wanted).unwrap_or_default();
-            let read = match disk.read_at(self.slot, u64::from(at), piece) {
+            let read = match read_again(disk, self.slot, u64::from(at), piece) {
                 Err(_) if patience == Patience::Skip => {
                     at += wanted.next_multiple_of(FRAME_ALIGN) as u32;
                     continue;
@@ -157,7 +157,7 @@ impl Segment {
         buf.clear();
         buf.resize(total, 0);
         let at = u64::from(frame.offset) + FRAME_HEADER_BYTES as u64;
-        if disk.read_at(self.slot, at, buf)? < total {
+        if read_again(disk, self.slot, at, buf)? < total {
             return Ok((false, false));
         }
         let (items, tail) = buf.split_at(items);
@@ -177,7 +177,7 @@ impl Segment {
         buf.clear();
         buf.resize(frame.items_bytes() as usize, 0);
         let at = u64::from(frame.offset) + FRAME_HEADER_BYTES as u64;
-        let read = disk.read_at(self.slot, at, buf)?;
+        let read = read_again(disk, self.slot, at, buf)?;
         Ok(read == buf.len() && crc32c_seeded(self.salt, &[buf]) == frame.items_checksum)
     }
 }

@@ -49,7 +49,7 @@ impl TailWriter<'_> {
     ) {
         put_place(out, &self.base);
         let gaps = if self.gaps.is_some() { HAS_GAPS } else { 0 };
-        out.push(gaps | if self.is_checkpoint { REPLACES } else { 0 });
+        out.push(gaps + if self.is_checkpoint { REPLACES } else { 0 });
         if let Some((gaps, dropped)) = self.gaps {
             for records in dropped {
                 out.extend_from_slice(&records.to_le_bytes());
@@ -134,4 +134,60 @@ fn decode_gaps(reader: &mut Reader<'_>) -> Option<(Gaps, Dropped)> {
         }
     }
     (count <= GAPS_MAX).then_some((gaps, dropped))
+}
+
+#[cfg(test)]
+mod tests {
+    use driftlog_proto::ids::{Chain, RunId, Seq};
+
+    use super::super::gaps::Standing;
+    use super::*;
+
+    const BASE: Place = Place { run: RunId(1), seq: Seq(2), chain: Chain(3) };
+
+    fn holes(count: usize) -> Gaps {
+        let mut gaps = Gaps::default();
+        for n in 0..count as u64 {
+            let at = |seq| Place { seq: Seq(seq), ..BASE };
+            let starts =
+                (0..GAP_STARTS_MAX as u64).map(|run| (RunId(u64::MAX - run), Seq(1 << 52))).collect();
+            let (from, to) = (at(10 + 2 * n), at(11 + 2 * n));
+            gaps.push(Hole { from, to, cause: Cause::Refused, starts, standing: Standing::Durable });
+        }
+        gaps
+    }
+
+    fn written(is_checkpoint: bool, gaps: Option<(&Gaps, &Dropped)>) -> Vec<u8> {
+        let mut out = Vec::new();
+        let writer = TailWriter { lane: Lane::Bulk, base: BASE, is_checkpoint, gaps };
+        let cursors = [(7, b"seven".as_slice()), (8, b"")];
+        writer.encode(cursors.into_iter(), &[9, 10], &mut out);
+        out
+    }
+
+    #[test]
+    fn a_tail_says_what_was_written() {
+        let (gaps, dropped) = (holes(GAPS_MAX), [1, 2, 3, 4, 5, 6]);
+        for is_checkpoint in [false, true] {
+            for gaps in [None, Some((&gaps, &dropped)), Some((&Gaps::default(), &dropped))] {
+                let bytes = written(is_checkpoint, gaps);
+                let tail = Tail::decode(&bytes).unwrap();
+                assert_eq!((tail.base, tail.is_checkpoint), (BASE, is_checkpoint));
+                assert_eq!(tail.gaps, gaps.map(|(gaps, dropped)| (gaps.clone(), *dropped)));
+                assert_eq!(tail.cursors, [(7, b"seven".as_slice()), (8, b"")]);
+                assert_eq!(tail.forget, [9, 10]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_tail_that_is_cut_or_too_long_or_has_too_many_gaps_is_none() {
+        let dropped = Dropped::default();
+        let bytes = written(true, Some((&holes(2), &dropped)));
+        for end in 0..bytes.len() {
+            assert!(Tail::decode(&bytes[..end]).is_none(), "{end} bytes");
+        }
+        assert!(Tail::decode(&[bytes, vec![0]].concat()).is_none());
+        assert!(Tail::decode(&written(true, Some((&holes(GAPS_MAX + 1), &dropped)))).is_none());
+    }
 }

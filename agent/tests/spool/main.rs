@@ -5,8 +5,12 @@
 mod appending;
 mod crash;
 mod damage;
+mod directory;
+mod limits;
 mod model;
 mod offline;
 mod room;
 mod support;
+mod told;
+mod trouble;
 mod vectors;

@@ -7,7 +7,7 @@ pub mod sled;
 /// A durable map from keys to values, changed in atomic commits.
 ///
 /// Keys: `lane/<device>/<lane>` ([`record::LaneRecord`]), `device/<device>` (its clock model),
-/// `gateway/generation`, and whatever a sink keeps under its own name (`archive/…`).
+/// `gateway/generation`, `gateway/sinks`, and whatever a sink keeps under its own name (`archive/…`).
 pub trait Ledger {
     /// The value of a key.
     ///

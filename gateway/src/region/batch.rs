@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use driftlog_proto::ids::{DeviceId, Lane};
+use driftlog_proto::item::BlockHeader;
 use driftlog_proto::receiver::Step;
 use driftlog_proto::time::{Mono, Now};
 
 use super::device::{Device, DeviceRecord};
-use super::lane::{Pending, Taken};
+use super::lane::{Kept, Pending, Taken};
 use super::{Counters, Region};
 use crate::ledger::record::LaneRecord;
 use crate::ledger::{Ledger, Write};
@@ -62,7 +63,7 @@ pub(super) fn poll<L: Ledger>(region: &mut Region<L>, now: Now) -> Option<Batch>
 
 /// Takes from every waiting device in turn, urgent lanes first.
 fn gather<L: Ledger>(region: &mut Region<L>, sink: usize) -> Option<Batch> {
-    let mut batch = Batch::default();
+    let mut batch = Batch { sink, ..Batch::default() };
     let mut lanes: Vec<LaneTaken> = Vec::new();
     let waiting = in_turn(region, sink);
     for lane in [Lane::Urgent, Lane::Bulk] {
@@ -143,10 +144,11 @@ fn what(device: &mut Device, pending: Pending) -> Option<What> {
         Step::Gap { from, cause } => What::Gap { from, to: pending.end.seq, cause },
         Step::Notice(notice) => What::Notice(notice),
         Step::Block { .. } => {
-            let (header, sealed) = pending.block?;
-            let last = Mono(header.mono.0.saturating_add(header.span_ns));
-            let clock =
-                device.clock.line(header.lane, header.boot, (header.mono, last), header.wall, header.clock);
+            let Kept { received, is_of_session, header, sealed } = pending.block?;
+            let span = (header.mono, Mono(header.mono.0.saturating_add(header.span_ns)));
+            let by = (!is_of_session).then_some(received);
+            let BlockHeader { lane, boot, wall, clock, .. } = header;
+            let clock = device.clock.line_before(lane, boot, span, wall, clock, by);
             What::Block { header, sealed, clock }
         }
     })

@@ -50,7 +50,7 @@ impl<L: Ledger> Region<L> {
             return Err(reason);
         }
         let (up, sealed) = decoded.map_err(|_| Refused::Malformed)?;
-        self.load(id, now.mono)?;
+        self.load(id, now)?;
         let rate = self.config.message_rate_max;
         let device = self.devices.get_mut(id).ok_or(Refused::Devices)?;
         if !device.limiter.take(now.mono, rate) {
@@ -164,11 +164,16 @@ impl<L: Ledger> Region<L> {
         let (issued, share) = (self.issued(), self.share());
         let free = self.config.memory_bytes_max.saturating_sub(self.memory_bytes);
         let lane = header.lane();
+        if self.is_overdrawn() && matches!(header, ItemHeader::Block(_)) {
+            self.counters.dropped_no_room += 1;
+            return Ok(());
+        }
         let fresh = self.lane_state(lane, LaneRecord::default());
         let device = self.devices.get_mut(id).ok_or(Refused::Devices)?;
         let slot = device.lanes.get_mut(lane.index()).ok_or(Refused::Malformed)?;
         let state = slot.get_or_insert(fresh);
         let room = share.saturating_sub(state.memory_bytes()).min(free);
+        let is_of_session = device.session.is_some_and(|session| session.id == envelope.session);
         let end = header.end(sealed);
         let bytes = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
         if state.device_next.is_none_or(|known| known.run != end.run || known.seq < end.seq) {
@@ -177,9 +182,10 @@ impl<L: Ledger> Region<L> {
         match state.receiver.handle_item(&header, end, bytes, envelope.told.as_ref(), issued, room) {
             Verdict::Kept(slot) => {
                 if let ItemHeader::Block(block) = header {
+                    let sealed = Arc::from(sealed);
                     state
                         .kept
-                        .insert(slot, Kept { received: now.wall, header: block, sealed: Arc::from(sealed) });
+                        .insert(slot, Kept { received: now.wall, is_of_session, header: block, sealed });
                 }
             }
             Verdict::Duplicate => self.counters.duplicates += 1,
@@ -217,12 +223,7 @@ impl<L: Ledger> Region<L> {
                 Output::Deliver { end, step } => {
                     let kept = if let Step::Block { slot } = step { state.kept.remove(&slot) } else { None };
                     let received = kept.as_ref().map_or(received, |kept| kept.received);
-                    state.push(&Pending {
-                        end,
-                        step,
-                        received,
-                        block: kept.map(|kept| (kept.header, kept.sealed)),
-                    });
+                    state.push(&Pending { end, step, received, block: kept });
                     has_pending = true;
                 }
             }

@@ -20,6 +20,7 @@ mod device;
 mod hear;
 mod lane;
 mod limiter;
+mod obligation;
 mod speak;
 mod status;
 
@@ -39,6 +40,7 @@ use crate::sink::{Batch, CommitError};
 use crate::status::RegionStatus;
 pub use counters::{Counters, Refused};
 use device::Device;
+pub use obligation::SINKS_KEY;
 pub use status::REGION_METRICS;
 
 /// The key of the newest generation in the ledger.
@@ -49,6 +51,9 @@ pub const DEVICES_MAX: usize = 100_000;
 const IDLE_MS: u64 = 3_600_000;
 /// A device counts as connected for this long after its last message.
 pub const CONNECTED_MS: u64 = 90_000;
+
+/// Budgets that items in memory may come to, those counted that need no room.
+pub const OVERDRAFT: u64 = 2;
 
 /// A sink as the region knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +115,9 @@ impl<L: Ledger> Region<L> {
     pub fn open(config: RegionConfig, mut ledger: L, now: Now) -> Result<Self, LedgerError> {
         let generation = next_generation(&ledger, now)?;
         let value = Some(generation.to_le_bytes().to_vec());
-        ledger.commit(&[Write { key: GENERATION_KEY.to_vec(), value }])?;
+        let mut writes = obligation::begin(&ledger, &config.sinks)?;
+        writes.push(Write { key: GENERATION_KEY.to_vec(), value });
+        ledger.commit(&writes)?;
         let count = config.sinks.len();
         let required = config.sinks.iter().enumerate().filter(|(_, sink)| sink.is_required);
         let roles = Sinks { count, required: required.fold(0, |bits, (at, _)| bits | 1 << at) };
@@ -144,6 +151,13 @@ impl<L: Ledger> Region<L> {
     /// Bytes that one lane may have in memory now: its share of the budget.
     fn share(&self) -> u64 {
         (self.config.memory_bytes_max / self.lanes_active.max(1)).min(self.config.credit_bytes_max)
+    }
+
+    /// Whether even what needs no room has to wait: the lowest item of each run may pass the
+    /// budget, up to [`OVERDRAFT`] budgets in all. What is in memory then can be committed, so that
+    /// no lane waits for another for ever.
+    fn is_overdrawn(&self) -> bool {
+        self.memory_bytes >= self.config.memory_bytes_max.saturating_mul(OVERDRAFT)
     }
 
     /// When [`poll_batch`](Self::poll_batch) or [`poll_down`](Self::poll_down) next has something.

@@ -70,6 +70,9 @@ pub enum What {
 pub struct Batch {
     /// Counts the batches of a sink in this generation.
     pub number: u64,
+    /// Which sink takes it, by its place in
+    /// [`RegionConfig::sinks`](crate::region::RegionConfig::sinks).
+    pub sink: usize,
     /// The entries, in the order in which they go into the sink.
     pub entries: Vec<Entry>,
     /// The ledger's entries as they stand once the batch is durable.

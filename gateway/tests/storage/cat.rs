@@ -127,7 +127,7 @@ fn following_goes_on_across_rotation_and_compression() {
             return false;
         }
         let entry: Entry = if round == 1 { device.start(1) } else { device.some(1 + round % 3) };
-        let batch = Batch { number: 0, entries: vec![entry], writes: Vec::new() };
+        let batch = Batch { number: 0, sink: 0, entries: vec![entry], writes: Vec::new() };
         commit(&mut archive, &mut ledger, &batch).unwrap();
         while archive.upkeep(&mut ledger, NOON).unwrap() == Upkeep::More {}
         true

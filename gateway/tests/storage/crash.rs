@@ -29,7 +29,12 @@ fn batches() -> Vec<Batch> {
             entries.push(two.start(200 + at as u64));
         }
         entries.extend([one.some(2 + at % 3), two.some(1), one.some(1)]);
-        batches.push(Batch { number: at as u64, entries, writes: vec![write(DONE, &(at + 1).to_string())] });
+        batches.push(Batch {
+            number: at as u64,
+            sink: 0,
+            entries,
+            writes: vec![write(DONE, &(at + 1).to_string())],
+        });
     }
     batches
 }

@@ -188,8 +188,12 @@ fn a_batch_without_entries_commits_its_writes_alone() {
     let mut archive = store.open().unwrap();
     let before = store.directory.bytes("2026-11-23/000001.ndjson");
     let writes = vec![crate::fixture::write("gateway/generation", "7")];
-    commit(&mut archive, &mut store.ledger.clone(), &Batch { number: 1, entries: Vec::new(), writes })
-        .unwrap();
+    commit(
+        &mut archive,
+        &mut store.ledger.clone(),
+        &Batch { number: 1, sink: 0, entries: Vec::new(), writes },
+    )
+    .unwrap();
     assert_eq!(store.ledger.get(b"gateway/generation").unwrap().as_deref(), Some(&b"7"[..]));
     assert_eq!(store.directory.bytes("2026-11-23/000001.ndjson"), before);
 }
@@ -206,7 +210,7 @@ fn on_a_real_disk_it_is_the_same() {
         let open = Box::new(OsDirectory::new(&root));
         let mut archive = Archive::open(open, config.clone(), &mut ledger, ID).unwrap();
         let entry = if device.place.run.0 == 0 { device.start(1) } else { device.some(4) };
-        let batch = Batch { number: 0, entries: vec![entry], writes: Vec::new() };
+        let batch = Batch { number: 0, sink: 0, entries: vec![entry], writes: Vec::new() };
         commit(&mut archive, &mut ledger, &batch).unwrap();
         while archive.upkeep(&mut ledger, NOON).unwrap() == Upkeep::More {}
     }

@@ -187,7 +187,7 @@ impl Store {
     }
 
     pub(crate) fn commit(&self, archive: &mut Archive, entries: Vec<Entry>) -> Result<(), CommitError> {
-        commit(archive, &mut self.ledger.clone(), &Batch { number: 0, entries, writes: Vec::new() })
+        commit(archive, &mut self.ledger.clone(), &Batch { number: 0, sink: 0, entries, writes: Vec::new() })
     }
 
     /// Puts all entries into a new archive at once.

@@ -81,7 +81,7 @@ fn filled(config: ArchiveConfig) -> (Store, Archive, Gateway) {
     for entries in history() {
         let writes = gateway.writes(&entries);
         let mut ledger = store.ledger.clone();
-        commit(&mut archive, &mut ledger, &Batch { number: 0, entries, writes }).unwrap();
+        commit(&mut archive, &mut ledger, &Batch { number: 0, sink: 0, entries, writes }).unwrap();
         while archive.upkeep(&mut ledger, NOON).unwrap() == Upkeep::More {}
     }
     (store, archive, gateway)
@@ -200,7 +200,8 @@ fn on_a_real_disk_the_old_ledger_is_set_aside() {
         let directory = Box::new(OsDirectory::new(&archive_path));
         let mut archive = Archive::open(directory, ArchiveConfig::default(), &mut ledger, ID).unwrap();
         let entries = vec![device.start(1), device.some(3)];
-        commit(&mut archive, &mut ledger, &Batch { number: 0, entries, writes: Vec::new() }).unwrap();
+        commit(&mut archive, &mut ledger, &Batch { number: 0, sink: 0, entries, writes: Vec::new() })
+            .unwrap();
     }
     let mut told = Vec::new();
     let refused = rebuild_folder(&archive_path, &ledger_path, &OPTIONS, &mut told);

@@ -153,17 +153,32 @@ impl DeviceClock {
     /// are asked for in the order of the lane; after a rewind they are asked for again.
     ///
     /// Ask only for what came in a message of this or a later boot of the device (that is, after
-    /// [`handle_message`](Self::handle_message) of that message).
+    /// [`handle_message`](Self::handle_message) of that message), else for
+    /// [`line_before`](Self::line_before).
     pub fn line(
+        &mut self,
+        lane: Lane,
+        boot: BootId,
+        span: (Mono, Mono),
+        wall: Unix,
+        state: ClockState,
+    ) -> Line {
+        self.line_before(lane, boot, span, wall, state, None)
+    }
+
+    /// As [`line`](Self::line), for a block that arrived at `by` in a message of which it is not
+    /// known in which boot it was sent: a `Hello` that was overtaken, or a late copy.
+    pub fn line_before(
         &mut self,
         lane: Lane,
         boot: BootId,
         (first, last): (Mono, Mono),
         wall: Unix,
         state: ClockState,
+        by: Option<Unix>,
     ) -> Line {
         let (first, last) = (first.min(last), first.max(last));
-        let stretch = self.stretch(lane, boot, first, last);
+        let stretch = self.stretch(lane, boot, (first, last), by);
         let wall = i128::from(wall.0) - i128::from(first.0);
         let (offset, rate_ppb, is_wall) = self.offset(boot, &stretch, wall, state);
         let offset = if is_wall { offset } else { self.lane(lane).ordered(boot, &stretch, offset) };
@@ -176,7 +191,7 @@ impl DeviceClock {
     /// again: what comes later in the lane happened later. Call it after the commit; one call that
     /// is missing or late only makes the bounds of later boots wider.
     pub fn handle_delivered(&mut self, lane: Lane, boot: BootId, last: Mono) {
-        let Interval { lower, upper } = self.stretch(lane, boot, last, last).at_last;
+        let Interval { lower, upper } = self.stretch(lane, boot, (last, last), None).at_last;
         let time = |offset: i128| line::saturated(offset + i128::from(last.0));
         self.lane_mut(lane).deliver(boot, lower.map(time), upper.map(time));
         debug_assert!(self.is_sound(), "the clock's invariants hold");
@@ -193,7 +208,7 @@ impl DeviceClock {
     pub fn summary(&self) -> Option<ClockSummary> {
         let (boot, newest) = (self.boots.last()?, self.newest?);
         let offset = boot.estimate(newest.mono)?.offset;
-        let stretch = self.stretch(Lane::Bulk, boot.id, newest.mono, newest.mono);
+        let stretch = self.stretch(Lane::Bulk, boot.id, (newest.mono, newest.mono), None);
         let line = stretch.line(offset, 0);
         Some(ClockSummary {
             offset_ns: newest.wall.0.saturating_sub(line.time.0),
@@ -237,7 +252,7 @@ impl DeviceClock {
     }
 
     /// What is known about the offset over `first` to `last`.
-    fn stretch(&self, lane: Lane, id: BootId, first: Mono, last: Mono) -> Stretch {
+    fn stretch(&self, lane: Lane, id: BootId, (first, last): (Mono, Mono), by: Option<Unix>) -> Stretch {
         let boot = self.boots.iter().find(|boot| boot.id == id);
         let drift = boot.map_or(Drift::from_ppb(DRIFT_PPB_MAX), Boot::drift_max);
         let own = |mono| boot.map_or(Interval { lower: None, upper: None }, |b| b.interval(mono, first));
@@ -255,7 +270,7 @@ impl DeviceClock {
         if boot.is_some_and(|boot| boot.contradictions > 0) {
             return Stretch { basis: Basis::Device, ..stretch };
         }
-        let ceiling = if boot.is_none() { self.ceiling() } else { None };
+        let ceiling = if boot.is_none() { by.or_else(|| self.ceiling()) } else { None };
         let floor = self.lane(lane).floor(id);
         let between = |own: Interval, mono: Mono| {
             let ceiling = ceiling.map(|time| i128::from(time.0) - i128::from(last.0));

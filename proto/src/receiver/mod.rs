@@ -294,13 +294,16 @@ impl Receiver {
         heard >= self.barrier && heard.generation == self.barrier.generation
     }
 
-    /// States a notice once for each run.
+    /// States a notice once for each run; one of a run whose start is due follows that, since a
+    /// notice is a mark too, and a child's comes after its parent's.
     fn state(&mut self, at: usize, notice: Notice) {
         let Some(run) = self.runs.get_mut(at) else { return };
         if run.notices & notice_bit(notice) == 0 {
             run.notices |= notice_bit(notice);
             let end = run.next;
-            self.ready.push_back(Output::Deliver { end, step: Step::Notice(notice) });
+            if !run.is_start_due {
+                self.ready.push_back(Output::Deliver { end, step: Step::Notice(notice) });
+            }
         }
     }
 
@@ -319,9 +322,8 @@ impl Receiver {
             }
             let before = self.runs.get(..at).unwrap_or_default();
             assert!(before.iter().all(|other| other.run != run.run), "R3: {:?} stands twice", run.run);
-            let after = self.runs.get(at + 1..).unwrap_or_default();
             assert!(
-                after.iter().all(|other| other.run != run.parent.run),
+                self.runs.iter().skip(at).all(|other| other.run != run.parent.run),
                 "R3: a parent after {:?}",
                 run.run
             );

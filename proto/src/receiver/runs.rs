@@ -92,7 +92,7 @@ impl Receiver {
         let named = self.named.take().and_then(|run| self.position(run)).unwrap_or(0);
         let marked: Vec<Place> =
             self.runs.iter().skip(named).filter_map(|run| run.lowest(self.sinks)).collect();
-        let oldest = if marked.len() > ACK_RUNS_MAX { ACK_RUNS_MAX / 2 } else { marked.len() };
+        let oldest = marked.len().min(ACK_RUNS_MAX / 2);
         let newest = marked.len().saturating_sub(ACK_RUNS_MAX / 2).max(oldest);
         let (oldest, newest) = (marked.iter().take(oldest), marked.iter().skip(newest));
         oldest.chain(newest).copied().collect()
@@ -101,9 +101,9 @@ impl Receiver {
     /// A message named this run: the next `Ack` speaks of it and of what came after it.
     pub(super) fn name(&mut self, run: RunId) {
         let Some(at) = self.position(run) else { return };
-        if self.named.and_then(|named| self.position(named)).is_none_or(|named| at < named) {
-            self.named = Some(run);
-        }
+        let named = self.named.and_then(|named| self.position(named));
+        let oldest = named.map_or(at, |named| named.min(at));
+        self.named = self.runs.get(oldest).map(|run| run.run);
     }
 
     /// What arrived and is not durable yet, as hints for the sender: of each run what is delivered

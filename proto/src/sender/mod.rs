@@ -27,6 +27,8 @@ pub const RESEND_MS_MAX: u64 = 60_000;
 /// How much later a message must have been sent that the gateway has heard, for an earlier one to
 /// count as lost; doubled with every try.
 pub const LOST_MS: u64 = 500;
+/// The wait before an item that arrived broken is sent again.
+pub const NACKED_MS: u64 = 1_000;
 /// How long the gateway's word that it holds an item delays its re-sending.
 pub const HINT_MS: u64 = 30_000;
 
@@ -83,15 +85,19 @@ struct Flight {
     item: Stored,
     /// On the air since then, in this connection; `None` when it is due.
     sent: Option<Mono>,
-    /// How often it was sent in this connection.
+    /// It was sent more than once, so that its answer does not tell the round trip.
+    is_resent: bool,
+    /// How often it was sent in this connection since the base last moved.
     tries: u32,
+    /// It is sent again then, however long the wait for an answer would be.
+    again: Option<Mono>,
     /// The gateway says that it holds it; not sent again before then.
     hinted: Mono,
 }
 
 impl Flight {
     const fn due(item: Stored) -> Self {
-        Self { item, sent: None, tries: 0, hinted: Mono(0) }
+        Self { item, sent: None, is_resent: false, tries: 0, again: None, hinted: Mono(0) }
     }
 }
 
@@ -286,19 +292,19 @@ impl Sender {
     /// One round trip, from an item that was sent only once (Karn's rule, RFC 6298 section 3).
     fn measure(&mut self, now: Mono, at: usize) {
         let Some(flight) = self.ring.iter().nth(at) else { return };
-        if let (Some(sent), 1) = (flight.sent, flight.tries) {
+        if let (Some(sent), false) = (flight.sent, flight.is_resent) {
             let sample = now.ms_since(sent).min(RESEND_MS_MAX);
             self.round_trip_ms =
                 if self.round_trip_ms == 0 { sample } else { (self.round_trip_ms * 7 + sample) / 8 };
         }
     }
 
-    /// What must have been lost is overdue.
+    /// What must have been lost is sent again at once.
     fn handle_echo(&mut self, now: Mono, echoed: Mono) {
         for flight in &mut self.ring {
             let wait = LOST_MS << flight.tries.saturating_sub(1).min(5);
             if flight.sent.is_some_and(|sent| sent.plus_ms(wait) <= echoed) && now >= flight.hinted {
-                flight.sent = Some(Mono(0));
+                flight.again = Some(now);
             }
         }
     }
@@ -362,9 +368,9 @@ impl Sender {
         let Some(flight) = self.ring.iter_mut().find(named) else { return NackAction::Ignore };
         match nack.reason {
             NackReason::Checksum => {
-                // Due after the shortest wait, whatever its tries: the line is bad, not slow.
+                // Soon, whatever its tries: the line is bad, not slow.
                 flight.tries = flight.tries.min(1);
-                flight.sent = Some(Mono(now.0.saturating_sub(RESEND_MS_MIN * 1_000_000 / 2)));
+                flight.again = Some(now.plus_ms(NACKED_MS));
                 NackAction::SendAgain(flight.item)
             }
             NackReason::Limit => NackAction::Replace(flight.item),
@@ -394,7 +400,9 @@ impl Sender {
                 outstanding += bytes;
             }
             flight.sent = Some(now);
+            flight.is_resent = again;
             flight.tries = flight.tries.saturating_add(1);
+            flight.again = None;
             self.in_flight_bytes = outstanding;
             let item = flight.item;
             self.check();
@@ -472,10 +480,11 @@ impl Sender {
     }
 }
 
-/// Doubles the wait with every try, up to [`RESEND_MS_MAX`].
+/// When it is sent again: the wait doubles with every try, up to [`RESEND_MS_MAX`].
 fn overdue_at(flight: &Flight, sent: Mono, wait_ms: u64) -> Mono {
     let doublings = flight.tries.saturating_sub(1).min(5);
-    sent.plus_ms((wait_ms << doublings).min(RESEND_MS_MAX)).max(flight.hinted)
+    let in_vain = sent.plus_ms((wait_ms << doublings).min(RESEND_MS_MAX));
+    flight.again.unwrap_or(in_vain).max(flight.hinted)
 }
 
 fn is_overdue(flight: &Flight, now: Mono, wait_ms: u64) -> bool {

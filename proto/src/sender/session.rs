@@ -98,10 +98,9 @@ impl Session {
     /// When the next `Hello` is due.
     #[must_use]
     pub fn poll_deadline(&self) -> Mono {
-        match (self.id, self.hello_due, self.hello_sent, self.answered) {
-            (None, ..) => Mono::FOREVER,
-            (_, true, ..) => Mono(0),
-            (_, false, Some(sent), None) => {
+        match (self.hello_due, self.hello_sent, self.answered) {
+            (true, ..) => Mono(0),
+            (false, Some(sent), None) => {
                 let doublings = self.hello_tries.saturating_sub(1).min(5);
                 sent.plus_ms((HELLO_MS_MIN << doublings).min(HELLO_MS_MAX))
             }

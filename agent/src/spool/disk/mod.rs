@@ -69,6 +69,25 @@ pub trait Disk {
     fn sync_dir(&mut self) -> Result<(), DiskError>;
 }
 
+/// How often a read is tried before the flash counts as damaged there.
+pub const READ_TRIES: u32 = 4;
+
+/// Reads as [`Disk::read_at`] does; a failure that passes is not taken for damage.
+pub(crate) fn read_again<D: Disk>(
+    disk: &mut D,
+    slot: Slot,
+    at: u64,
+    buf: &mut [u8],
+) -> Result<usize, DiskError> {
+    for _ in 1..READ_TRIES {
+        match disk.read_at(slot, at, buf) {
+            Err(error) if error.kind == DiskErrorKind::Io => {}
+            read => return read,
+        }
+    }
+    disk.read_at(slot, at, buf)
+}
+
 /// What kind of failure, as far as the spool acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DiskErrorKind {

@@ -1,0 +1,140 @@
+//! A directory of a real file system under a spool.
+
+use std::fs;
+use std::path::Path;
+
+use driftlog_agent::spool::disk::{Disk, DiskError, DiskErrorKind, OsDisk, file_name};
+use tempfile::TempDir;
+
+fn opened() -> (TempDir, OsDisk) {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = OsDisk::open(folder.path().join("made").join("deeply")).unwrap();
+    (folder, disk)
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T, DiskError>) -> DiskErrorKind {
+    result.unwrap_err().kind
+}
+
+fn read(disk: &mut OsDisk, slot: u32, at: u64, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0xff; count];
+    let read = disk.read_at(slot, at, &mut bytes).unwrap();
+    bytes.truncate(read);
+    bytes
+}
+
+#[test]
+fn files_are_listed_by_number_with_their_lengths_and_nothing_else_is() {
+    let (_folder, mut disk) = opened();
+    assert_eq!(disk.list().unwrap(), []);
+    for (slot, bytes) in [(12, 8192), (3, 4096)] {
+        disk.create(slot, bytes).unwrap();
+    }
+    let directory = disk.directory().to_path_buf();
+    assert!(directory.ends_with("made/deeply"));
+    fs::create_dir(directory.join(file_name(5))).unwrap();
+    for other in ["7.segment", "000008.segments", "notes"] {
+        fs::write(directory.join(other), b"x").unwrap();
+    }
+    assert_eq!(disk.list().unwrap(), [(3, 4096), (12, 8192)]);
+    assert_eq!(kind(OsDisk::read_only("/nowhere/at/all").list()), DiskErrorKind::NotFound);
+}
+
+#[test]
+fn a_file_is_made_once_with_its_room_and_changes_its_length_both_ways() {
+    let (_folder, mut disk) = opened();
+    disk.create(1, 8192).unwrap();
+    assert_eq!(kind(disk.create(1, 4096)), DiskErrorKind::Io);
+    assert_eq!(disk.list().unwrap(), [(1, 8192)]);
+    assert_eq!(read(&mut disk, 1, 8000, 500), vec![0; 192]);
+    for bytes in [4096, 4096, 16384] {
+        disk.resize(1, bytes).unwrap();
+        assert_eq!(disk.list().unwrap(), [(1, bytes)]);
+    }
+    assert_eq!(kind(disk.resize(2, 4096)), DiskErrorKind::NotFound);
+}
+
+#[test]
+fn a_file_for_which_there_is_no_room_is_not_there() {
+    let (_folder, mut disk) = opened();
+    let refused = disk.create(1, 1 << 62).unwrap_err();
+    assert_eq!((refused.kind, refused.operation, refused.slot), (DiskErrorKind::Full, "allocate", Some(1)));
+    assert_eq!(disk.list().unwrap(), []);
+    disk.create(1, 4096).unwrap();
+    assert_eq!(kind(disk.resize(1, 1 << 62)), DiskErrorKind::Full);
+    assert_eq!(disk.list().unwrap(), [(1, 4096)]);
+}
+
+#[test]
+fn what_is_written_is_read_back_from_where_it_was_written() {
+    let (_folder, mut disk) = opened();
+    // More files than are kept open.
+    for slot in 0..7u32 {
+        disk.create(slot, 4096).unwrap();
+        disk.write_at(slot, 100, &[slot as u8 + 1; 50]).unwrap();
+        disk.sync(slot).unwrap();
+    }
+    disk.sync_dir().unwrap();
+    for slot in [3, 0, 6, 3, 1, 2, 5, 4, 3] {
+        let bytes = read(&mut disk, slot, 99, 52);
+        assert_eq!((bytes[0], bytes[1], bytes[50], bytes[51]), (0, slot as u8 + 1, slot as u8 + 1, 0));
+    }
+    assert_eq!(open_files(disk.directory()), 4, "no more are kept open");
+    assert!(read(&mut disk, 1, 4096, 10).is_empty());
+}
+
+/// How many files of this directory this process has open.
+fn open_files(directory: &Path) -> usize {
+    let links =
+        fs::read_dir("/proc/self/fd").unwrap().filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+    links.filter(|target| target.starts_with(directory)).count()
+}
+
+#[test]
+fn a_removed_file_is_gone_and_a_new_one_under_its_number_is_another() {
+    let (_folder, mut disk) = opened();
+    for slot in [1, 2] {
+        disk.create(slot, 4096).unwrap();
+        disk.write_at(slot, 0, &[7; 10]).unwrap();
+    }
+    disk.remove(1).unwrap();
+    disk.remove(1).unwrap();
+    assert_eq!(disk.list().unwrap(), [(2, 4096)]);
+    assert_eq!(open_files(disk.directory()), 1, "the other one stays open");
+    assert_eq!(kind(disk.read_at(1, 0, &mut [0; 4])), DiskErrorKind::NotFound);
+    assert_eq!(kind(disk.write_at(1, 0, &[0; 4])), DiskErrorKind::NotFound);
+    assert_eq!(kind(disk.sync(1)), DiskErrorKind::NotFound);
+    disk.create(1, 4096).unwrap();
+    assert_eq!(read(&mut disk, 1, 0, 10), [0; 10]);
+    assert_eq!(read(&mut disk, 2, 0, 10), [7; 10]);
+    // A directory under a file's name cannot be removed as one.
+    fs::create_dir(disk.directory().join(file_name(3))).unwrap();
+    assert_eq!(kind(disk.remove(3)), DiskErrorKind::Io);
+    assert_eq!(kind(disk.read_at(3, 0, &mut [0; 4])), DiskErrorKind::Io);
+}
+
+#[test]
+fn a_directory_that_went_away_is_an_error() {
+    let (folder, mut disk) = opened();
+    fs::remove_dir_all(folder.path().join("made")).unwrap();
+    assert_eq!(kind(disk.sync_dir()), DiskErrorKind::NotFound);
+    assert_eq!(kind(disk.list()), DiskErrorKind::NotFound);
+    assert_eq!(kind(disk.create(1, 4096)), DiskErrorKind::NotFound);
+    disk.remove(1).unwrap();
+}
+
+#[test]
+fn a_directory_that_is_opened_for_reading_is_not_changed() {
+    let (_folder, mut writer) = opened();
+    writer.create(1, 4096).unwrap();
+    writer.write_at(1, 0, b"kept").unwrap();
+    let mut disk = OsDisk::read_only(writer.directory());
+    assert_eq!(kind(disk.create(2, 4096)), DiskErrorKind::ReadOnly);
+    assert_eq!(kind(disk.resize(1, 8192)), DiskErrorKind::ReadOnly);
+    assert_eq!(kind(disk.write_at(1, 0, b"lost")), DiskErrorKind::ReadOnly);
+    assert_eq!(kind(disk.sync(1)), DiskErrorKind::ReadOnly);
+    assert_eq!(kind(disk.remove(1)), DiskErrorKind::ReadOnly);
+    assert_eq!(kind(disk.sync_dir()), DiskErrorKind::ReadOnly);
+    assert_eq!(disk.list().unwrap(), [(1, 4096)]);
+    assert_eq!(read(&mut disk, 1, 0, 4), b"kept");
+}
