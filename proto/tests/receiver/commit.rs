@@ -1,6 +1,6 @@
 //! Marks, and going back to them (rules 6 and 10).
 
-use driftlog_proto::receiver::{Notice, Run, Verdict};
+use driftlog_proto::receiver::{Dropped, Notice, Run, Verdict};
 
 use crate::lane::*;
 
@@ -197,4 +197,22 @@ fn a_ledger_with_a_child_marked_before_its_parent_is_not_loaded() {
     let mut child = Run::new(place(2, 0).run, place(1, 3), place(2, 3), number(0, 1));
     child.marks[0] = Some(place(2, 3));
     Lane::loaded(ONE, vec![parent, child]);
+}
+
+#[test]
+fn a_block_across_what_another_sink_has_already_is_not_taken() {
+    let rewound = || {
+        let mut lane = two_sinks();
+        lane.store(place(1, 2));
+        lane.receiver.handle_stored(1, &place(1, 0));
+        lane.receiver.handle_rewound(lane.issued);
+        assert_eq!(lane.run(1).next, place(1, 0), "the second sink has nothing of the run yet");
+        lane
+    };
+    // The first sink would get the records 0 and 1 twice.
+    assert_eq!(rewound().hear(&block(1, 0, 3)), Verdict::Dropped(Dropped::RunTwice));
+    let other = block_between(place(1, 0), otherwise(place(1, 2)));
+    assert_eq!(rewound().hear(&other), Verdict::Dropped(Dropped::RunTwice), "others under the same numbers");
+    // The same again, and what follows.
+    rewound().keep(&[block(1, 0, 2), block(1, 2, 4)]);
 }

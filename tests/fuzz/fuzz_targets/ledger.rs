@@ -13,7 +13,7 @@ use driftlog_gateway::config::DevicesConfig;
 use driftlog_gateway::ledger::memory::MemoryLedger;
 use driftlog_gateway::ledger::record::LaneRecord;
 use driftlog_gateway::ledger::{Ledger, Write};
-use driftlog_gateway::region::{Region, RegionConfig, SinkRole};
+use driftlog_gateway::region::{Region, RegionConfig, SINKS_KEY, SinkRole};
 use driftlog_proto::clock::DeviceClock;
 use driftlog_proto::ids::{AckNumber, DeviceId, Lane, SessionId};
 use driftlog_proto::item;
@@ -47,6 +47,7 @@ fn go_on(lane: &[u8], clock: &[u8], input: &mut Input<'_>) {
     let device =
         postcard::to_extend(&(clock, Labels::default()), vec![1]).expect("a vector takes everything");
     let writes = [
+        Write { key: SINKS_KEY.to_vec(), value: Some(b"archive".to_vec()) },
         Write { key: LaneRecord::key(&id, Lane::Bulk), value: Some(lane.to_vec()) },
         Write { key: format!("device/{id}").into_bytes(), value: (!clock.is_empty()).then_some(device) },
     ];
