@@ -1,7 +1,7 @@
 //! Marks, and going back to them (rules 6 and 10).
 
 use driftlog_proto::ids::{Place, RunId};
-use driftlog_proto::receiver::{Notice, Run, Verdict};
+use driftlog_proto::receiver::{Dropped, Notice, Run, Verdict};
 
 use crate::lane::*;
 
@@ -218,4 +218,22 @@ fn a_fork_is_stated_after_a_crash_between_the_child_s_start_and_the_notice() {
         let stated = lane.out().contains(&Out::Notice(Notice::Fork, 1));
         assert_eq!(stated, is_forked, "marks {marks:?}");
     }
+}
+
+#[test]
+fn a_block_across_what_another_sink_has_already_is_not_taken() {
+    let rewound = || {
+        let mut lane = two_sinks();
+        lane.store(place(1, 2));
+        lane.receiver.handle_stored(1, &place(1, 0));
+        lane.receiver.handle_rewound(lane.issued);
+        assert_eq!(lane.run(1).next, place(1, 0), "the second sink has nothing of the run yet");
+        lane
+    };
+    // The first sink would get the records 0 and 1 twice.
+    assert_eq!(rewound().hear(&block(1, 0, 3)), Verdict::Dropped(Dropped::RunTwice));
+    let other = block_between(place(1, 0), otherwise(place(1, 2)));
+    assert_eq!(rewound().hear(&other), Verdict::Dropped(Dropped::RunTwice), "others under the same numbers");
+    // The same again, and what follows.
+    rewound().keep(&[block(1, 0, 2), block(1, 2, 4)]);
 }
