@@ -1,6 +1,6 @@
 //! Flash that changes or loses what was written: never a panic, never a wrong record, loss declared.
 
-use driftlog_agent::spool::disk::{Disk, DiskErrorKind, PowerCut, SimDisk};
+use driftlog_agent::spool::disk::{Disk, DiskErrorKind, PowerCut, READ_TRIES, SimDisk};
 use driftlog_agent::spool::{Durability, Spool, SpoolConfig, SpoolEvent};
 use driftlog_proto::ids::{RunId, Seq};
 use driftlog_proto::item::Cause;
@@ -265,7 +265,7 @@ fn an_item_that_the_flash_does_not_give_is_asked_for_again_and_then_declared() {
     let mut spool = filled(roomy(), &[], 60);
     let whole = walk(&mut spool);
     let place = whole[3].item.begin;
-    spool.disk_mut().fail("read", DiskErrorKind::Io, 2);
+    spool.disk_mut().fail("read", DiskErrorKind::Io, 2 * READ_TRIES);
     assert!(spool.item_at(&place).is_err());
     assert!(spool.item_at(&place).is_err());
     assert_eq!(spool.item_at(&place).unwrap(), Some(whole[3].item), "it was only for a moment");
@@ -273,7 +273,7 @@ fn an_item_that_the_flash_does_not_give_is_asked_for_again_and_then_declared() {
     let mut bytes = Vec::new();
     let mut spool = open(spool.into_disk(), roomy(), 2);
     spool.item_at(&place).unwrap();
-    spool.disk_mut().fail("read", DiskErrorKind::Io, 1);
+    spool.disk_mut().fail("read", DiskErrorKind::Io, READ_TRIES);
     assert!(spool.read(&whole[3].item, &mut bytes).is_err());
     assert_eq!(spool.item_at(&place).unwrap(), Some(whole[3].item));
     spool.read(&whole[3].item, &mut bytes).unwrap();
