@@ -47,8 +47,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use web::Web;
 use web::metrics::Meters;
 
-/// Pause before the ledger is loaded afresh.
+/// Pause before the ledger is loaded afresh; twice as long each time that it cannot be.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LOAD_AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 ///
@@ -97,8 +99,10 @@ pub async fn serve<C: Core>(
             End::Stopped => break,
             End::LedgerInDoubt(reason) => {
                 ::log::error!("the ledger is loaded afresh, since it may not hold the last batch: {reason}");
-                tokio::time::sleep(LOAD_AGAIN).await;
-                opened = open(config, shell.clock.now()).map_err(RunError::Storage)?;
+                match open_again(config, &mut shell.clock, &mut open, &mut stop).await {
+                    Some(again) => opened = again,
+                    None => break,
+                }
             }
         }
     }
@@ -108,6 +112,29 @@ pub async fn serve<C: Core>(
     }
     ::log::info!("stopped");
     Ok(())
+}
+
+/// Opens ledger and archive afresh, again and again until it can be done: the disk that brought the
+/// ledger into doubt because it was full is mostly still full a second later. Nothing if the gateway
+/// is to stop first.
+async fn open_again<C>(
+    config: &Config,
+    clock: &mut Clock,
+    open: &mut impl FnMut(&Config, Now) -> Result<Opened<C>, String>,
+    stop: &mut Stop,
+) -> Option<Opened<C>> {
+    let mut pause = LOAD_AGAIN;
+    loop {
+        tokio::select! {
+            () = &mut *stop => return None,
+            () = tokio::time::sleep(pause) => {}
+        }
+        match open(config, clock.now()) {
+            Ok(opened) => return Some(opened),
+            Err(reason) => ::log::error!("the ledger cannot be loaded, and it is tried again: {reason}"),
+        }
+        pause = (pause * 2).min(LOAD_AGAIN_MAX);
+    }
 }
 
 /// What is opened on the disk: the core as its ledger left it, and what makes its batches

@@ -30,6 +30,8 @@ struct Noted {
     outcomes: Vec<(u64, &'static str)>,
     /// What the next commits are to come to; `Ok` when there is none.
     planned: Vec<CommitError>,
+    /// After the first, so many attempts to open fail.
+    full: u32,
 }
 
 /// Makes each message a batch, and answers it when that is durable.
@@ -125,14 +127,18 @@ fn start(planned: Vec<CommitError>) -> Gateway {
     let stop_future: Stop = Box::pin(async move { drop(stopped.await) });
     let (in_task, for_open) = (config.clone(), Arc::clone(&noted));
     let task =
-        tokio::task::spawn_local(
-            async move { serve(&in_task, stop_future, |_, _| Ok(open(&for_open))).await },
-        );
+        tokio::task::spawn_local(async move { serve(&in_task, stop_future, |_, _| open(&for_open)).await });
     Gateway { config, noted, stop, task, _folder: folder }
 }
 
-fn open(noted: &Arc<Mutex<Noted>>) -> Opened<Echo> {
-    noted.lock().unwrap().opened += 1;
+fn open(noted: &Arc<Mutex<Noted>>) -> Result<Opened<Echo>, String> {
+    let mut now = noted.lock().unwrap();
+    if now.opened > 0 && now.full > 0 {
+        now.full -= 1;
+        return Err("no space left".to_owned());
+    }
+    now.opened += 1;
+    drop(now);
     let for_commit = Arc::clone(noted);
     let core = Echo {
         noted: Arc::clone(noted),
@@ -141,7 +147,7 @@ fn open(noted: &Arc<Mutex<Noted>>) -> Opened<Echo> {
         answers: Vec::new(),
         batches: 0,
     };
-    Opened { core, durable: Box::new(Planned(for_commit)) }
+    Ok(Opened { core, durable: Box::new(Planned(for_commit)) })
 }
 
 /// Commits come to what is planned.
@@ -279,6 +285,28 @@ async fn a_ledger_in_doubt_is_loaded_afresh_and_everything_else_goes_on() {
         assert_eq!(device.answer().await, b"again");
         assert!(gateway.get("/metrics").await.contains("commits_total{outcome=\"in_doubt\"} 1"));
         gateway.stop().await;
+    };
+    tokio::task::LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test]
+async fn a_gateway_whose_disk_is_full_when_its_ledger_is_loaded_afresh_does_not_end() {
+    let work = async {
+        let gateway = start(vec![CommitError::InDoubt("full".to_owned())]);
+        gateway.noted.lock().unwrap().full = 2;
+        gateway.ready().await;
+        let mut device = Device::connect(&gateway).await;
+        device.say(b"lost");
+        device.until(|event| matches!(event, Incoming::PubAck(_)).then_some(())).await;
+        let reopened = async {
+            while gateway.noted.lock().unwrap().opened < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(FAR, reopened).await.unwrap();
+        device.say(b"again");
+        assert_eq!(device.answer().await, b"again");
+        assert_eq!(gateway.stop().await.lock().unwrap().full, 0);
     };
     tokio::task::LocalSet::new().run_until(work).await;
 }

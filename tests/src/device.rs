@@ -36,7 +36,7 @@ pub struct AgentSettings {
     pub durability: &'static str,
     /// Bytes of the bulk lane's spool.
     pub bulk_bytes_max: u64,
-    /// `drop-oldest` or `pause-sources`.
+    /// `drop-oldest` or `pause-sources`, for both lanes.
     pub overflow: &'static str,
     /// From which severity a line is urgent; `off` for one lane.
     pub urgent: &'static str,
@@ -122,6 +122,7 @@ delay_ms_max = {delay_ms_max}
 delay_offline_ms_max = {delay_ms_max}
 bulk.bytes_max = {bulk_bytes_max}
 bulk.overflow = "{overflow}"
+urgent.overflow = "{overflow}"
 urgent.severity_min = "{urgent}"
 
 [[source]]

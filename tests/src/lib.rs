@@ -2,15 +2,19 @@
 //! to carry, and a comparison of what arrived with what was written.
 //!
 //! The binary `driftlog` runs itself again as agent or gateway, so that kill -9 is real and
-//! nothing else has to be built or installed. [`demo`] shows it, [`figures`] measures it, the
-//! suites in `tests/` prove it.
+//! nothing else has to be built or installed. [`demo`] shows it, [`figures`] measures it, [`sim`],
+//! [`chaos`] and the suites in `tests/` try to break it, [`planted`] proves that they would notice.
 
+pub mod chaos;
 pub mod clock;
 pub mod compare;
 pub mod corpus;
+pub mod count;
 pub mod demo;
 pub mod device;
 pub mod figures;
+pub mod place;
+pub mod planted;
 pub mod ports;
 pub mod process;
 pub mod proxy;
@@ -18,4 +22,5 @@ pub mod shore;
 pub mod sim;
 pub mod table;
 pub mod usage;
+pub mod watch;
 pub mod writer;

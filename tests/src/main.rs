@@ -1,4 +1,4 @@
-//! The binary `driftlog`: agent, gateway, demo and figures in one, told apart by the first argument.
+//! The binary `driftlog`: agent, gateway, demo, chaos and figures in one, told apart by the first argument.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use driftlog_gateway::broker::Embedded;
 
 const HELP: &str = "\
-driftlog - agent, gateway, demo and figures in one binary
+driftlog - agent, gateway, demo, chaos and figures in one binary
 
 usage: driftlog WHAT [OPTIONS]
 
   demo       real agents and a real gateway through cut networks, kill -9 and wrong clocks
+  chaos      the same with real brokers, full disks and every other fault, round after round
   figures    what it costs: processor, memory, flash, wire
+  planted    deliberate bugs, and which check catches each
   sim        the real cores in simulated worlds that fail in every way
   agent      what driftlog-agent is
   gateway    what driftlog-gateway is
@@ -30,9 +32,11 @@ fn main() -> ExitCode {
         // The gateway skips the name of its program.
         Some("gateway") => driftlog_gateway::cli::main(std::iter::once(what).chain(args)),
         Some("figures") => driftlog_tests::figures::main(after_dashes(args)),
+        Some("planted") => driftlog_tests::planted::main(after_dashes(args)),
         Some("sim") => driftlog_tests::sim::main(after_dashes(args)),
         Some("floor") => driftlog_tests::figures::floor::main(args),
         Some("broker") => broker(args.next()),
+        Some("chaos") => driftlog_tests::chaos::main(after_dashes(args)),
         Some("demo") => driftlog_tests::demo::main(after_dashes(args)),
         Some("--help" | "-h") => {
             let _ = std::io::stdout().lock().write_all(HELP.as_bytes());

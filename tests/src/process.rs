@@ -162,10 +162,24 @@ impl Process {
 
     /// Asks it to stop (SIGTERM).
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Stops it where it stands (SIGSTOP), until it is [resumed](Self::resume).
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // One that has ended already need not be asked.
-            let _ = kill_process(pid, Signal::TERM);
+            // One that has ended already hears nothing.
+            let _ = kill_process(pid, signal);
         }
     }
 
@@ -300,6 +314,23 @@ mod tests {
         let mut killed = start();
         killed.kill();
         assert!(!killed.ended().unwrap().success());
+    }
+
+    #[test]
+    fn a_paused_process_does_nothing_until_it_is_resumed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, ask) = (dir.path().join("log"), dir.path().join("ask"));
+        let script = format!("while ! [ -e {} ]; do :; done; echo seen", ask.display());
+        let mut process = Process::start("shell", shell(&script), &log).unwrap();
+        process.pause();
+        let state = format!("/proc/{}/stat", process.id());
+        let is_stopped = || std::fs::read_to_string(&state).unwrap().contains(") T ");
+        assert!(clock::wait_until(Duration::from_secs(20), is_stopped));
+        std::fs::write(&ask, "").unwrap();
+        assert!(process.ended().is_none() && last_lines(&log, 1).is_empty());
+        process.resume();
+        assert!(process.wait(Duration::from_secs(20)).unwrap().success());
+        assert_eq!(last_lines(&log, 1), ["seen"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! gateway.toml   its configuration
 //! gateway.log    what it says
+//! clock          the clock that it may be told to believe
 //! data/          its ledger and archive
 //! ```
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use driftlog_gateway::status::Status;
+use serde::Deserialize;
 
 use crate::clock;
 use crate::process::{Process, ProcessError, Programs, run};
@@ -38,11 +40,19 @@ pub struct GatewaySettings {
     pub log_level: &'static str,
     /// Another broker than the embedded one.
     pub broker: Option<SocketAddr>,
+    /// It believes a clock that can be set, as devices do.
+    pub has_trial_clock: bool,
 }
 
 impl Default for GatewaySettings {
     fn default() -> Self {
-        Self { file_bytes_max: 4 << 20, compress: true, log_level: "info", broker: None }
+        Self {
+            file_bytes_max: 4 << 20,
+            compress: true,
+            log_level: "info",
+            broker: None,
+            has_trial_clock: false,
+        }
     }
 }
 
@@ -75,16 +85,21 @@ impl Shore {
             starts: 0,
             used_before: Usage::default(),
         };
+        shore.set_clock(0)?;
         fs::write(shore.config(), shore.config_text(settings))?;
         Ok(shore)
     }
 
     fn config_text(&self, settings: &GatewaySettings) -> String {
-        let GatewaySettings { file_bytes_max, compress, log_level, broker } = settings;
+        let GatewaySettings { file_bytes_max, compress, log_level, broker, has_trial_clock } = settings;
         let (data, web) = (self.data(), self.web);
         let broker = match broker {
             Some(other) => format!(r#"url = "mqtt://{other}""#),
             None => format!(r#"listen = "{}""#, self.broker),
+        };
+        let trial = match has_trial_clock {
+            true => format!("\n[trial]\nclock_file = \"{}\"\n", self.clock().display()),
+            false => String::new(),
         };
         format!(
             r#"data_dir = "{}"
@@ -101,9 +116,23 @@ listen = "{web}"
 
 [log]
 level = "{log_level}"
-"#,
+{trial}"#,
             data.display()
         )
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.folder.join("clock")
+    }
+
+    /// Sets the gateway's wall clock so far from the true one, if it believes a trial clock.
+    ///
+    /// # Errors
+    /// When the file cannot be replaced.
+    pub fn set_clock(&self, wall_offset_ms: i64) -> io::Result<()> {
+        let new = self.folder.join("clock.new");
+        fs::write(&new, format!("wall_offset_ms={wall_offset_ms}\n"))?;
+        fs::rename(new, self.clock())
     }
 
     /// Where its broker listens.
@@ -249,6 +278,21 @@ level = "{log_level}"
         let report = text(&output.stdout) + &text(&output.stderr);
         Ok(Audit { is_kept: output.status.success(), report })
     }
+
+    /// What `gateway audit --json` says about each lane.
+    ///
+    /// # Errors
+    /// When it cannot be run, or its answer cannot be read.
+    pub fn audit_lanes(&self) -> io::Result<Vec<LaneAudit>> {
+        #[derive(Deserialize)]
+        struct Report {
+            lanes: Vec<LaneAudit>,
+        }
+        let mut command = self.programs.gateway();
+        command.args(["audit", "--json", "--archive"]).arg(self.archive());
+        let report: Report = serde_json::from_slice(&run(command)?.stdout)?;
+        Ok(report.lanes)
+    }
 }
 
 /// The newest file of an archive and its length.
@@ -286,6 +330,17 @@ pub struct Audit {
     pub is_kept: bool,
     /// What it printed.
     pub report: String,
+}
+
+/// What an audit says about one lane, as far as more than its verdict is asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct LaneAudit {
+    /// The device.
+    pub device: String,
+    /// Records that are there although they were declared gone.
+    pub declared_but_present: u64,
+    /// Notices by name, and how many.
+    pub notices: Vec<(String, u64)>,
 }
 
 /// The body of a page of the gateway.

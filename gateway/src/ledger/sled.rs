@@ -5,6 +5,8 @@
 //! memory and 5 MB of disk when empty. A commit that failed poisons the ledger: what is durable is
 //! then unknown, and every later commit is refused until it has been opened afresh.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::{Ledger, LedgerError, Pair, Write};
@@ -13,6 +15,8 @@ use super::{Ledger, LedgerError, Pair, Write};
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of one of sled's own segments.
 const SEGMENT_BYTES: usize = 512 * 1024;
+/// How the name of a snapshot ends that sled has not finished.
+const UNFINISHED: &str = "generating";
 /// The key of the layout's version.
 const VERSION_KEY: &[u8] = b"ledger/version";
 /// The version of the keys and values that this build reads and writes.
@@ -32,6 +36,7 @@ impl SledLedger {
     /// When another process has it open, when it cannot be read or written, and when it is of a
     /// version that this build does not know.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        remove_unfinished_snapshots(folder)?;
         let failed = |error: sled::Error| open_error(folder, &error);
         let db = sled::Config::new()
             .path(folder)
@@ -59,6 +64,28 @@ impl SledLedger {
         }
         Ok(Self { db, is_poisoned: false })
     }
+}
+
+/// When sled is opened it writes a snapshot of its index, under another name until that is whole and
+/// synced, and removes the one before it only then. A gateway that is killed in between, or whose disk
+/// is full, leaves a torn one behind, and sled would take that for its newest and refuse to open for
+/// ever. Nothing is in it that the one before it and the log do not have.
+fn remove_unfinished_snapshots(folder: &Path) -> Result<(), LedgerError> {
+    let failed = |error: io::Error| LedgerError {
+        operation: "open",
+        reason: format!("{}: an unfinished snapshot cannot be removed: {error}", folder.display()),
+    };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|ending| ending == UNFINISHED) {
+            fs::remove_file(&path).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 fn open_error(folder: &Path, error: &sled::Error) -> LedgerError {
@@ -127,6 +154,22 @@ mod tests {
         let ledger = SledLedger::open(folder.path()).unwrap();
         assert_eq!(ledger.get(b"x").unwrap().as_deref(), Some(&b"4"[..]));
         assert_eq!(ledger.scan(b"lane/").unwrap(), vec![(b"lane/b/bulk".to_vec(), b"2".to_vec())]);
+    }
+
+    #[test]
+    fn a_snapshot_that_was_torn_by_a_full_disk_or_a_kill_does_not_lock_the_ledger_for_ever() {
+        for torn in ["", "torn in its middle"] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut ledger = SledLedger::open(folder.path()).unwrap();
+            ledger.commit(&[put("x", "1")]).unwrap();
+            drop(ledger);
+            // Higher than every snapshot that is there, so that it counts as the newest.
+            let snapshot = folder.path().join(format!("snap.{:016X}.{UNFINISHED}", u64::MAX >> 1));
+            fs::write(&snapshot, torn).unwrap();
+            let ledger = SledLedger::open(folder.path()).unwrap();
+            assert_eq!(ledger.get(b"x").unwrap().as_deref(), Some(&b"1"[..]));
+            assert!(!snapshot.exists());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use driftlog_proto::clock::DeviceClock;
 use driftlog_proto::ids::{AckNumber, BootId, DeviceId, Lane, SessionId};
 use driftlog_proto::message::Labels;
-use driftlog_proto::time::{Mono, Unix};
+use driftlog_proto::time::{Mono, Now, Unix};
 use serde::{Deserialize, Serialize};
 
 use super::lane::LaneState;
@@ -90,21 +90,21 @@ impl Device {
 
 impl<L: Ledger> Region<L> {
     /// Takes a device into memory, as the ledger has it.
-    pub(super) fn load(&mut self, id: &DeviceId, now: Mono) -> Result<(), Refused> {
+    pub(super) fn load(&mut self, id: &DeviceId, now: Now) -> Result<(), Refused> {
         if self.devices.contains_key(id) {
             return Ok(());
         }
         if self.devices.len() >= DEVICES_MAX {
             return Err(Refused::Devices);
         }
-        let device = self.loaded(id, now).map_err(|error| {
+        let device = self.loaded(id, now.mono).map_err(|error| {
             log::error!("{id}: {error}");
             Refused::Ledger
         })?;
         self.devices.insert(id.clone(), device);
         for lane in Lane::ALL {
             // A start that some sink lacks is due at once.
-            self.drain(id, lane, Unix(0));
+            self.drain(id, lane, now.wall);
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ impl<L: Ledger> Region<L> {
             return Err(reason);
         }
         let (up, sealed) = decoded.map_err(|_| Refused::Malformed)?;
-        self.load(id, now.mono)?;
+        self.load(id, now)?;
         let rate = self.config.message_rate_max;
         let device = self.devices.get_mut(id).ok_or(Refused::Devices)?;
         if !device.limiter.take(now.mono, rate) {
@@ -183,7 +183,9 @@ impl<L: Ledger> Region<L> {
             Verdict::Kept(slot) => {
                 if let ItemHeader::Block(block) = header {
                     let sealed = Arc::from(sealed);
-                    state.kept.insert(slot, Kept { received: now.wall, is_of_session, header: block, sealed });
+                    state
+                        .kept
+                        .insert(slot, Kept { received: now.wall, is_of_session, header: block, sealed });
                 }
             }
             Verdict::Duplicate => self.counters.duplicates += 1,

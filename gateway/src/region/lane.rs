@@ -116,8 +116,8 @@ impl LaneState {
         self.kept.is_empty() && self.feeds.iter().all(VecDeque::is_empty)
     }
 
-    /// The step that a sink takes next, cut to what lies above its own mark; steps below it are
-    /// passed over. A start waits for the parent's committed mark (rule 10).
+    /// The step that a sink takes next, cut to what lies above its own mark; steps below it, and
+    /// notices that it has, are passed over. A start waits for the parent's committed mark (rule 10).
     pub(super) fn next_for(&mut self, sink: usize, taken: &Taken) -> Option<Pending> {
         loop {
             let runs = self.receiver.runs();
@@ -138,9 +138,8 @@ impl LaneState {
                 }
             }
             let bytes = pending.bytes();
-            let mark = taken.place(pending.end).or_else(|| {
-                runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink))
-            });
+            let durable = runs.iter().find(|run| run.run == pending.end.run).and_then(|run| run.mark(sink));
+            let mark = further(taken.place(pending.end), durable);
             if let Some(pending) = beyond(mark, pending) {
                 return Some(pending);
             }
@@ -174,6 +173,15 @@ impl Taken {
             Some(_) => {}
             None => self.places.push(place),
         }
+    }
+}
+
+/// Of two places in one run the later: a notice stands where the run's slowest sink is, which may
+/// be below this one's mark.
+fn further(one: Option<Place>, other: Option<Place>) -> Option<Place> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if one.seq >= other.seq { one } else { other }),
+        (one, other) => one.or(other),
     }
 }
 
@@ -213,7 +221,7 @@ fn recorded(run: &Run, names: &[SinkRole], sink: usize, taken: &Taken) -> Option
         let mut notices = run.notices_durable.get(at).copied().unwrap_or(0);
         let mut place = run.mark(at);
         if at == sink {
-            place = taken.place(run.next).or(place);
+            place = further(taken.place(run.next), place);
             for (of, notice) in &taken.notices {
                 if of.run == run.run {
                     notices |= notice_bit(*notice);

@@ -6,8 +6,8 @@ use driftlog_gateway::ledger::Ledger;
 use driftlog_gateway::ledger::memory::MemoryLedger;
 use driftlog_gateway::region::{Region, RegionConfig, SinkRole};
 use driftlog_gateway::sink::Batch;
-use driftlog_proto::ids::{AckNumber, BootId, DeviceId, Lane, Place, RunId, SessionId};
-use driftlog_proto::item::{self, BlockHeader, ItemHeader, Start};
+use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
+use driftlog_proto::item::{self, BlockHeader, Cause, Gap, GapStarts, ItemHeader, Start};
 use driftlog_proto::message::{self, Ack, Down, Hello, HelloLane, Item, Reading, Told, Up};
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 
@@ -173,6 +173,14 @@ impl Device {
             raw_bytes: bytes as u32,
         };
         self.seal(ItemHeader::Block(header), &vec![b'x'; bytes])
+    }
+
+    /// Declares `count` records gone.
+    pub(crate) fn gap(&mut self, count: u64) -> Vec<u8> {
+        let to = Place { run: self.run, seq: Seq(self.tail.seq.0 + count), chain: Chain(0x77) };
+        let (lane, from, cause) = (self.lane, self.tail, Cause::Overflow);
+        let sealed = self.seal(ItemHeader::Gap(Gap { lane, from, to, cause, starts: GapStarts::new() }), &[]);
+        self.carry(&sealed)
     }
 
     fn seal(&mut self, header: ItemHeader, payload: &[u8]) -> Vec<u8> {

@@ -6,3 +6,4 @@ mod commits;
 mod fixture;
 mod hostile;
 mod rebuilt;
+mod sinks;

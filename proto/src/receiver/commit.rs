@@ -57,7 +57,10 @@ impl Receiver {
         for at in 0..self.runs.len() {
             let Some(run) = self.runs.get(at).copied() else { return };
             let children = || self.runs.iter().filter(|child| child.parent.run == run.run);
-            if children().any(|child| child.parent.seq < run.next.seq) || children().count() > 1 {
+            // One sink may have come further than the lowest required mark.
+            let marks = run.marks.iter().flatten().map(|mark| mark.seq);
+            let furthest = marks.fold(run.next.seq, Ord::max);
+            if children().any(|child| child.parent.seq < furthest) || children().count() > 1 {
                 self.state(at, Notice::Fork);
             }
         }
@@ -70,6 +73,7 @@ impl Receiver {
             run.is_start_due
                 && parent.is_none_or(|parent| !parent.is_start_due && parent.next.seq >= run.parent.seq)
         };
+        let sinks = self.sinks.count;
         let Some(at) = self.runs.iter().position(has_turn) else { return false };
         let Some(run) = self.runs.get_mut(at) else { return false };
         run.is_start_due = false;
@@ -77,8 +81,15 @@ impl Receiver {
             .into_iter()
             .find(|&notice| run.notices_durable.iter().any(|bits| bits & notice_bit(notice) != 0));
         let step = taken_up.map_or(Step::Start { parent: run.parent }, Step::Notice);
-        let end = run.begin;
-        self.ready.push_back(Output::Deliver { end, step });
+        self.ready.push_back(Output::Deliver { end: run.begin, step });
+        // What was stated about it while it was due.
+        let durable = run.notices_durable.iter().take(sinks).fold(u8::MAX, |all, bits| all & bits);
+        let stated = run.notices & !durable;
+        for notice in Notice::ALL.into_iter().filter(|notice| stated & notice_bit(*notice) != 0) {
+            if step != Step::Notice(notice) {
+                self.ready.push_back(Output::Deliver { end: run.next, step: Step::Notice(notice) });
+            }
+        }
         true
     }
 }

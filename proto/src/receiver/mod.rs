@@ -294,13 +294,16 @@ impl Receiver {
         heard >= self.barrier && heard.generation == self.barrier.generation
     }
 
-    /// States a notice once for each run.
+    /// States a notice once for each run; one of a run whose start is due follows that, since a
+    /// notice is a mark too, and a child's comes after its parent's.
     fn state(&mut self, at: usize, notice: Notice) {
         let Some(run) = self.runs.get_mut(at) else { return };
         if run.notices & notice_bit(notice) == 0 {
             run.notices |= notice_bit(notice);
             let end = run.next;
-            self.ready.push_back(Output::Deliver { end, step: Step::Notice(notice) });
+            if !run.is_start_due {
+                self.ready.push_back(Output::Deliver { end, step: Step::Notice(notice) });
+            }
         }
     }
 

@@ -63,6 +63,11 @@ impl Line {
             self.up.push((0, self.old[at].clone()));
         }
     }
+
+    /// Every old message comes by once more.
+    pub(crate) fn replay_all(&mut self) {
+        self.up.extend(self.old.iter().map(|message| (0, message.clone())));
+    }
 }
 
 fn send(way: &mut Vec<(u64, Vec<u8>)>, now: u64, message: Vec<u8>, faults: &Faults, chance: &mut Chance) {

@@ -130,6 +130,7 @@ fn a_device_that_restarted_two_hundred_times_while_offline_drains_without_a_noti
     }
     world.drain(&mut device);
     world.gateway.judge(&device);
+    assert_eq!(world.gateway.notices(), []);
 }
 
 #[test]
@@ -165,4 +166,48 @@ fn messages_of_last_week_change_nothing() {
     world.seal(&mut device, 2);
     world.drain(&mut device);
     world.gateway.judge(&device);
+}
+
+#[test]
+fn what_was_forgotten_does_not_come_back_by_messages_of_last_week() {
+    for has_gap in [false, true] {
+        let mut world = World::new();
+        let mut device = Device::new(&mut world.chance);
+        world.seal(&mut device, 2);
+        if has_gap {
+            device.restart(&mut world.line);
+            world.seal(&mut device, 2);
+            device.overflow();
+        }
+        for _ in 0..100 {
+            world.drain(&mut device);
+            device.restart(&mut world.line);
+            world.seal(&mut device, 1);
+        }
+        world.drain(&mut device);
+        world.line.replay_all();
+        world.seal(&mut device, 1);
+        world.drain(&mut device);
+        world.gateway.judge(&device);
+        assert_eq!(world.gateway.notices(), []);
+    }
+}
+
+#[test]
+fn a_copy_from_before_what_was_forgotten_may_repeat_and_it_is_said() {
+    let mut world = World::new();
+    let mut device = Device::new(&mut world.chance);
+    world.seal(&mut device, 2);
+    world.drain(&mut device);
+    let mut copy = device.copy();
+    for _ in 0..100 {
+        device.restart(&mut world.line);
+        world.seal(&mut device, 1);
+        world.drain(&mut device);
+    }
+    // That it forgot is remembered by the ledger.
+    world.gateway.restart();
+    world.seal(&mut copy, 1);
+    world.drain(&mut copy);
+    assert_eq!(world.gateway.notices(), [Notice::MayRepeat]);
 }

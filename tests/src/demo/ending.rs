@@ -1,13 +1,13 @@
 //! How the demo ends: everything is counted, twice, and said.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::place::shown;
 use super::world::World;
-use crate::compare::{Comparison, compare};
+use crate::compare::Comparison;
+use crate::count::Count;
+use crate::place::shown;
 use crate::shore::Audit;
 use crate::table::{bytes, grouped, span};
 use crate::usage::Usage;
@@ -32,16 +32,8 @@ impl Ending {
         }
         world.stop()?;
         let spools = folder.join("spools");
-        fs::create_dir_all(&spools)?;
-        let mut files = Vec::new();
-        for unit in &world.units {
-            let file = spools.join(format!("{}.json", unit.device.name()));
-            fs::write(&file, unit.device.inspect()?)?;
-            files.push(file);
-        }
-        let audit = world.shore.audit(&files)?;
-        let journals: Vec<_> = world.units.iter().map(|unit| (unit.device.name(), &unit.journal)).collect();
-        let comparison = compare(&world.shore.archive(), &journals)?;
+        let units: Vec<_> = world.units.iter().map(|unit| (&unit.device, &unit.journal)).collect();
+        let Count { audit, comparison } = Count::take(&world.shore, &units, &spools)?;
         let lines = || world.units.iter().map(|unit| unit.device.line());
         Ok(Self {
             audit,

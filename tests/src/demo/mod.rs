@@ -7,11 +7,9 @@
 mod display;
 mod ending;
 mod options;
-mod place;
 mod screen;
 mod script;
 mod view;
-mod watch;
 mod world;
 
 use std::ffi::OsString;
@@ -24,18 +22,16 @@ use ending::Ending;
 use options::{Options, Request};
 use script::{Act, script};
 use view::{Event, View};
-use watch::Watch;
 use world::World;
 
 use crate::clock;
 use crate::corpus::read_input;
-use crate::device::is_done;
+use crate::place;
+use crate::watch::{Drained, Watch};
 
 const TICK: Duration = Duration::from_millis(50);
 /// Time for everything to come in once nothing is written any more.
 const DRAIN_WAIT: Duration = Duration::from_secs(60);
-/// All agents say that they are done for this long: longer than an agent takes to look for files.
-const DONE_FOR: Duration = Duration::from_millis(1_500);
 
 /// Runs the demo; the arguments are those behind `demo`.
 #[must_use]
@@ -103,7 +99,9 @@ impl Stage {
     fn new(world: &World, options: &Options) -> Self {
         let view = View { time: options.time, ..View::default() };
         let began = clock::now();
-        let mut stage = Self { began, watch: Watch::start(world), view, display: Display::new() };
+        let states = world.units.iter().map(|unit| unit.device.state()).collect();
+        let watch = Watch::start(states, world.shore.page());
+        let mut stage = Self { began, watch, view, display: Display::new() };
         let unset = world.units.iter().find(|unit| unit.clock.is_some());
         if let Some(unit) = unset {
             stage.tell(true, format!("{} wakes up with its clock at 1970", unit.device.name()));
@@ -134,23 +132,15 @@ impl Stage {
     /// Waits until every agent says that all is acknowledged; how long it took, if it came to that.
     fn drain(&mut self, world: &mut World) -> io::Result<Option<Duration>> {
         let began = clock::now();
-        let mut done_since: Option<(Instant, u64)> = None;
+        let mut drained = Drained::default();
+        let lines: Vec<u64> = world.units.iter().map(|unit| unit.journal.lines()).collect();
         while clock::now() < began + DRAIN_WAIT {
-            let said = self.watch.said();
-            let are_done = world.units.iter().zip(&said.agents).all(|(unit, agent)| {
-                agent.as_ref().is_some_and(|status| is_done(status, unit.journal.lines()))
-            });
-            match done_since {
-                _ if !are_done => done_since = None,
-                None => done_since = Some((clock::now(), said.rounds)),
-                Some((since, round)) if clock::now() >= since + DONE_FOR && said.rounds > round => {
-                    self.tick(world)?;
-                    self.display.show(&self.view, true)?;
-                    return Ok(Some(since - began));
-                }
-                Some(_) => {}
-            }
+            let since = drained.hear(&self.watch.said(), &lines);
             self.tick(world)?;
+            if let Some(since) = since {
+                self.display.show(&self.view, true)?;
+                return Ok(Some(since - began));
+            }
         }
         self.display.show(&self.view, true)?;
         Ok(None)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use driftlog_agent::status::Status as AgentStatus;
 use driftlog_gateway::status::Status as GatewayStatus;
 
-use super::watch::Said;
 use super::world::World;
+use crate::watch::Said;
 
 /// Everything at one moment.
 #[derive(Clone, Debug, Default)]

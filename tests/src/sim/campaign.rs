@@ -34,8 +34,8 @@ pub(super) struct Total {
     pub(super) lost: u64,
     pub(super) notices: u64,
     pub(super) gaps: u64,
-    struck: BTreeMap<Fault, u64>,
-    kinds: BTreeMap<String, u64>,
+    pub(super) struck: BTreeMap<Fault, u64>,
+    pub(super) kinds: BTreeMap<String, u64>,
 }
 
 impl Total {

@@ -26,6 +26,8 @@ mod scenarios;
 mod shrink;
 mod single;
 mod strike;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::ffi::OsString;

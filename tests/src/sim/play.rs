@@ -133,5 +133,7 @@ fn happen(world: &mut World, act: &Act, struck: &mut BTreeSet<Fault>) {
             struck.insert(fault);
             strike(world, fault, device, &mut Random::new(act.chance));
         }
+        #[cfg(test)]
+        What::Claim { device } => world.machines[device].apps[0].claim(b"a line\n"),
     }
 }

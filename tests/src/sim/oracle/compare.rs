@@ -23,7 +23,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn add(&mut self, written: &Written, counts: &[u64]) {
+    fn add(&mut self, written: &Written, counts: &[u8]) {
         let bytes = &written.bytes;
         if let Some(at) = counts.iter().position(|count| *count == 0)
             && !written.is_gone
@@ -32,7 +32,7 @@ impl Outcome {
             self.first_lost.get_or_insert_with(|| format!("{line} at {at} of {}", bytes.len()));
         }
         for (byte, count) in bytes.iter().zip(counts) {
-            self.repeated += count.saturating_sub(1);
+            self.repeated += u64::from(count.saturating_sub(1));
             if *byte == b'\n' {
                 self.lines += u64::from(*count > 0);
                 self.lost += u64::from(*count == 0 && !written.is_gone);
@@ -52,15 +52,15 @@ impl Record {
         is_there(&written.bytes) || written.past.iter().any(is_there)
     }
 
-    fn is_covered(&self, counts: &[u64]) -> bool {
+    fn is_covered(&self, counts: &[u8]) -> bool {
         counts.get(self.range()).is_some_and(|counts| counts.iter().any(|count| *count > 0))
     }
 
-    fn cover(&self, counts: &mut [u64]) {
+    fn cover(&self, counts: &mut [u8]) {
         let range = self.range();
         let end = range.end.min(counts.len());
         if let Some(counts) = counts.get_mut(range.start..end) {
-            counts.iter_mut().for_each(|count| *count += 1);
+            counts.iter_mut().for_each(|count| *count = count.saturating_add(1));
         }
     }
 }
@@ -76,7 +76,7 @@ impl Archived {
                 found.entry(&record.file).or_default().push(record);
             }
         }
-        let mut covered: Vec<(&Written, Vec<u64>)> = Vec::new();
+        let mut covered: Vec<(&Written, Vec<u8>)> = Vec::new();
         for app in &machine.apps {
             covered.extend(app.files.iter().map(|file| (file, vec![0; file.bytes.len()])));
         }

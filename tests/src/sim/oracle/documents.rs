@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use driftlog_gateway::audit::{Report, Tally, audit};
+#[cfg(test)]
 use driftlog_gateway::sink::Notice;
 use driftlog_gateway::sink::archive::read::{Lines, files};
 use driftlog_gateway::sink::archive::simulated::SimDirectory;
@@ -117,7 +118,8 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, line: &[u8]) {
-        let document: Document<'_> = serde_json::from_slice(line).expect("a document is JSON with its fields");
+        let document: Document<'_> =
+            serde_json::from_slice(line).expect("a document is JSON with its fields");
         let own = &document.driftlog;
         let seq = document.event.sequence;
         let mut hasher = DefaultHasher::new();
@@ -175,6 +177,7 @@ impl Archived {
         ["bulk", "urgent"].iter().map(|lane| self.tally(device, lane).declared()).sum()
     }
 
+    #[cfg(test)]
     pub(crate) fn noticed(&self, notice: Notice) -> u64 {
         self.report.lanes.iter().map(|row| row.tally.noticed(notice)).sum()
     }

@@ -98,8 +98,9 @@ impl World {
             format!("{device}: {outcome:?}, {declared} declared; {:?}; {said:#?}", machine.suffered)
         };
         let Suffered { forgot, rot, wiped, cloned, may_overflow, lost_source } = machine.suffered;
-        // Flash that forgot the end of one lane and kept the other's cursors tells nobody.
-        let is_silent = forgot && machine.has_both_lanes();
+        // Flash that forgot the end of one lane, or changed it, and kept the other's cursors tells
+        // nobody.
+        let is_silent = (forgot || rot) && machine.has_both_lanes();
         if outcome.lost > declared && !lost_source && !is_silent {
             violated(Sentence::Declared, &told());
         }
@@ -107,7 +108,7 @@ impl World {
             violated(Sentence::Once, &told());
         }
         // A gap may hold more than lines: parts of lines, and the agent's own sentences.
-        let has_cause = forgot || rot || cloned;
+        let has_cause = forgot || rot || cloned || wiped;
         let is_lost = may_overflow && outcome.lost + self.said_lost(machine, held) > 0;
         if declared > 0 && !has_cause && !is_lost {
             violated(Sentence::Declared, &format!("more than is lost: {}", told()));

@@ -1,7 +1,6 @@
 //! Spools that are copied, wiped, forgetful; ledgers that are lost; sources that shrink.
 
 use driftlog_agent::spool::disk::PowerCut;
-use driftlog_gateway::ledger::memory::MemoryLedger;
 use driftlog_gateway::rebuild::{RebuildOptions, rebuild};
 use driftlog_gateway::sink::Notice;
 use driftlog_gateway::sink::archive::state::ArchiveId;

@@ -2,9 +2,12 @@
 //!
 //! The broker's access rules keep it to its own topic; everything on that topic is its own choice.
 
+use std::sync::OnceLock;
+
 use driftlog_proto::block::Codec;
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, BlockHeader, Cause, Gap, ItemHeader, Start};
+use driftlog_proto::limits::ENVELOPE_BYTES_MAX;
 use driftlog_proto::message::{self, Hello, HelloLane, Item, Labels, Reading, Told, Up};
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
@@ -13,7 +16,7 @@ use crate::sim::world::broker::{Packet, To};
 
 pub(super) fn strike(world: &mut World, fault: Fault, random: &mut Random) {
     world.was.hostile = true;
-    let count = if fault == Fault::Flood { 3_000 } else { random.within(1..40) };
+    let count = if fault == Fault::Flood { 1_500 } else { random.within(1..40) };
     let own = topic(&["evil-0", "evil-1"][random.below(2) as usize]);
     for _ in 0..count {
         let old = world.broker.some_old_message(random);
@@ -105,7 +108,7 @@ fn reading(random: &mut Random) -> Reading {
 }
 
 fn encoded(up: &Up, tail: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0; 256 * 1024];
+    let mut bytes = vec![0; tail.len() + ENVELOPE_BYTES_MAX];
     let length = message::encode(up, tail, &mut bytes).unwrap_or(0);
     bytes.truncate(length);
     bytes
@@ -131,7 +134,7 @@ fn forged(random: &mut Random) -> Vec<u8> {
 }
 
 fn sealed(header: &ItemHeader, payload: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut tail = vec![0; 256 * 1024];
+    let mut tail = vec![0; payload.len() + 4 * 1024];
     let length = item::seal(header, payload, &mut tail).unwrap_or(0);
     let told = Told { heard: heard(random), run: run(random), base: place(random) };
     let envelope = Item { session: SessionId(random.below(3)), reading: reading(random), told: Some(told) };
@@ -181,8 +184,10 @@ fn forged_hello(random: &mut Random) -> Vec<u8> {
 
 /// A block that says it is small, or large, and unpacks to ten megabytes of nothing.
 fn bomb(random: &mut Random) -> Vec<u8> {
-    let payload = zstd::bulk::compress(&vec![0; 10 << 20], 1).expect("zeros compress");
+    static PAYLOAD: OnceLock<Vec<u8>> = OnceLock::new();
+    let zeros = || zstd::bulk::compress(&vec![0; 10 << 20], 1).expect("zeros compress");
+    let payload = PAYLOAD.get_or_init(zeros);
     let raw_bytes = [100, 64 * 1024, 124 * 1024, u32::MAX][random.below(4) as usize];
     let header = block(random, 4096, raw_bytes);
-    sealed(&header, &payload, random)
+    sealed(&header, payload, random)
 }

@@ -111,6 +111,12 @@ impl App {
         self.files.push(Written::default());
     }
 
+    /// Says that it wrote this, and did not.
+    #[cfg(test)]
+    pub(crate) fn claim(&mut self, line: &[u8]) {
+        self.files.insert(0, Written { bytes: line.to_vec(), ..Written::default() });
+    }
+
     fn name_rotated(&mut self) -> String {
         self.rotations += 1;
         let name = format!("{}.{}", self.path, self.rotations);

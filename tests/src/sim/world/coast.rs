@@ -161,10 +161,6 @@ impl Coast {
         }
     }
 
-    pub(crate) fn is_down(&self, kind: SinkKind) -> bool {
-        self.sink_faults.borrow().get(&kind).is_some_and(|faults| faults.is_down)
-    }
-
     /// The lines of a stand-in, in the order in which commits counted them.
     pub(crate) fn lines(&self, kind: SinkKind) -> Vec<u8> {
         let shelves = self.shelves.borrow();

@@ -41,7 +41,6 @@ pub(crate) struct Was {
 }
 
 pub(crate) struct World {
-    pub(crate) seed: u64,
     pub(crate) now: i64,
     pub(crate) random: Random,
     pub(crate) machines: Vec<Machine>,
@@ -62,6 +61,7 @@ pub(crate) struct World {
 }
 
 impl World {
+    #[cfg(test)]
     pub(crate) fn new(seed: u64) -> Self {
         Self::with_shore(seed, ShoreConfig::default())
     }
@@ -69,7 +69,6 @@ impl World {
     pub(crate) fn with_shore(seed: u64, config: ShoreConfig) -> Self {
         let mut random = Random::new(seed);
         Self {
-            seed,
             now: NOON,
             machines: Vec::new(),
             broker: Broker::new(random.number()),
@@ -360,6 +359,7 @@ impl World {
             machine.slow_ms = 0;
             machine.speaks = 1;
             machine.files.fail_reads(false);
+            machine.apps.iter().for_each(|app| machine.files.deny(app.path(), false));
             machine.each_flash(|disk| {
                 disk.heal();
                 disk.set_capacity(u64::MAX);

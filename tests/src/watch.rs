@@ -5,39 +5,67 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use driftlog_agent::status::{self as agent, Status as AgentStatus};
 use driftlog_gateway::status::Status as GatewayStatus;
 
-use super::world::World;
+use crate::clock;
+use crate::device::is_done;
 use crate::shore::Page;
 
 const EVERY: Duration = Duration::from_millis(200);
+/// All agents say that they are done for this long: longer than an agent takes to look for files.
+const DONE_FOR: Duration = Duration::from_millis(1_500);
 
 /// What everyone said last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Said {
+pub struct Said {
     /// For each device; nothing while its agent does not answer.
-    pub(super) agents: Vec<Option<AgentStatus>>,
+    pub agents: Vec<Option<AgentStatus>>,
     /// Nothing while it does not answer.
-    pub(super) gateway: Option<GatewayStatus>,
+    pub gateway: Option<GatewayStatus>,
     /// How often all were asked.
-    pub(super) rounds: u64,
+    pub rounds: u64,
+}
+
+/// Whether every agent has been done for a while: all is read, sent and acknowledged.
+#[derive(Debug, Default)]
+pub struct Drained {
+    since: Option<(Instant, u64)>,
+}
+
+impl Drained {
+    /// Hears what everyone said, where each device wrote so many lines; says since when all is
+    /// done, once that has held for long enough.
+    pub fn hear(&mut self, said: &Said, lines: &[u64]) -> Option<Instant> {
+        let are_done = said.agents.len() == lines.len()
+            && said
+                .agents
+                .iter()
+                .zip(lines)
+                .all(|(agent, lines)| agent.as_ref().is_some_and(|status| is_done(status, *lines)));
+        if !are_done {
+            self.since = None;
+            return None;
+        }
+        let (since, round) = *self.since.get_or_insert((clock::now(), said.rounds));
+        (clock::now() >= since + DONE_FOR && said.rounds > round).then_some(since)
+    }
 }
 
 /// The thread that asks.
-pub(super) struct Watch {
+#[derive(Debug)]
+pub struct Watch {
     said: Arc<Mutex<Said>>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    /// Begins to ask.
-    pub(super) fn start(world: &World) -> Self {
-        let states: Vec<PathBuf> = world.units.iter().map(|unit| unit.device.state()).collect();
-        let page = world.shore.page();
+    /// Begins to ask the agents with these state directories, and the gateway with this page.
+    #[must_use]
+    pub fn start(states: Vec<PathBuf>, page: Page) -> Self {
         let (said, is_over) = (Arc::new(Mutex::new(Said::default())), Arc::new(AtomicBool::new(false)));
         let (to, over) = (Arc::clone(&said), Arc::clone(&is_over));
         let thread = std::thread::spawn(move || {
@@ -54,7 +82,8 @@ impl Watch {
     }
 
     /// What everyone said last.
-    pub(super) fn said(&self) -> Said {
+    #[must_use]
+    pub fn said(&self) -> Said {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

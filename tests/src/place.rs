@@ -1,4 +1,4 @@
-//! Where the demo works, so that what it made can be looked at afterwards.
+//! Where a command works, so that what it made can be looked at afterwards.
 
 use std::fs;
 use std::io;
@@ -8,18 +8,17 @@ use std::path::{Path, PathBuf};
 const MARK: &str = ".made-by-driftlog-demo";
 
 /// The folder to work in: the one that is to be kept, else `target/demo`, emptied of the last demo.
-pub(super) fn prepare(keep: Option<&Path>) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// When it cannot be made, or holds what no demo made.
+pub fn prepare(keep: Option<&Path>) -> io::Result<PathBuf> {
     let folder = match keep {
         Some(folder) => {
-            if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-                let what =
-                    format!("{} is not empty\nhint: name a folder that is not there", folder.display());
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
-            }
+            check_empty(folder)?;
             folder.to_owned()
         }
         None => {
-            let folder = beside_the_binary()?;
+            let folder = beside_the_binary("demo")?;
             clear(&folder)?;
             folder
         }
@@ -31,13 +30,28 @@ pub(super) fn prepare(keep: Option<&Path>) -> io::Result<PathBuf> {
     fs::canonicalize(folder)
 }
 
-/// `target/demo` for a binary in `target/release` or the like; else a folder for temporary files.
-fn beside_the_binary() -> io::Result<PathBuf> {
+/// A folder that is to be kept must not be there yet, or be empty.
+///
+/// # Errors
+/// When there is something in it.
+pub fn check_empty(folder: &Path) -> io::Result<()> {
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let what = format!("{} is not empty\nhint: name a folder that is not there", folder.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+    }
+    Ok(())
+}
+
+/// `target/NAME` for a binary in `target/release` or the like; else a folder for temporary files.
+///
+/// # Errors
+/// When the kernel does not say which binary this is.
+pub fn beside_the_binary(name: &str) -> io::Result<PathBuf> {
     let binary = std::env::current_exe()?;
     let target = binary.parent().and_then(Path::parent);
     match target.filter(|target| target.join("CACHEDIR.TAG").exists()) {
-        Some(target) => Ok(target.join("demo")),
-        None => Ok(std::env::temp_dir().join("driftlog-demo")),
+        Some(target) => Ok(target.join(name)),
+        None => Ok(std::env::temp_dir().join(format!("driftlog-{name}"))),
     }
 }
 
@@ -56,7 +70,8 @@ fn clear(folder: &Path) -> io::Result<()> {
 }
 
 /// A path as a person types it here: relative where it lies below the working folder.
-pub(super) fn shown(path: &Path) -> String {
+#[must_use]
+pub fn shown(path: &Path) -> String {
     let here = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }

@@ -1,0 +1,92 @@
+//! The checks, in the order in which they are tried: the simulated worlds first, which judge by
+//! what came out, then the suites of single parts.
+
+/// What is built and run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Program {
+    pub(super) package: &'static str,
+    /// A suite or a binary by its name; the package's own tests where there is none.
+    pub(super) suite: Option<&'static str>,
+    /// The binary itself, not tests.
+    pub(super) is_binary: bool,
+}
+
+/// A check.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Check {
+    /// Its name in the list and in the table.
+    pub(super) name: &'static str,
+    pub(super) program: Program,
+    pub(super) args: &'static [&'static str],
+    /// How it takes seeds, if it does.
+    pub(super) seeds: Option<Seeds>,
+}
+
+/// Seeds of a check.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seeds {
+    pub(super) given: Given,
+    /// How many are tried, unless fewer are asked for.
+    pub(super) count: u64,
+    /// How many at first; then twice as many, and so on.
+    pub(super) first: u64,
+}
+
+/// How a check is told its seeds, as `from..to`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Given {
+    /// Behind this option.
+    Option(&'static str),
+    /// In this variable.
+    Variable(&'static str),
+}
+
+const fn suite(package: &'static str, suite: &'static str) -> Program {
+    Program { package, suite: Some(suite), is_binary: false }
+}
+
+const fn own(package: &'static str) -> Program {
+    Program { package, suite: None, is_binary: false }
+}
+
+const fn plain(name: &'static str, program: Program) -> Check {
+    Check { name, program, args: &[], seeds: None }
+}
+
+const PAIR: &str = "every_sealed_record_comes_out_once_and_in_order_or_is_declared_lost";
+
+/// All checks, in the order of their cost.
+pub(super) const CHECKS: [Check; 12] = [
+    Check {
+        name: "sim",
+        program: Program { package: "driftlog-tests", suite: Some("driftlog"), is_binary: true },
+        args: &["sim", "--no-shrink", "--jobs", "1"],
+        seeds: Some(Seeds { given: Given::Option("--seeds"), count: 1000, first: 10 }),
+    },
+    Check {
+        name: "pair",
+        program: suite("driftlog-proto", "pair"),
+        args: &["--exact", PAIR],
+        seeds: Some(Seeds { given: Given::Variable("DRIFTLOG_PAIR_SEEDS"), count: 2000, first: 100 }),
+    },
+    Check {
+        name: "pair scenarios",
+        program: suite("driftlog-proto", "pair"),
+        args: &["--skip", PAIR],
+        seeds: None,
+    },
+    Check {
+        name: "sim scenarios",
+        program: own("driftlog-tests"),
+        args: &["sim::scenarios"],
+        seeds: None,
+    },
+    plain("spool", suite("driftlog-agent", "spool")),
+    plain("region", suite("driftlog-gateway", "region")),
+    plain("storage", suite("driftlog-gateway", "storage")),
+    plain("clock", suite("driftlog-proto", "clock")),
+    plain("wire", suite("driftlog-proto", "wire")),
+    plain("agent", own("driftlog-agent")),
+    plain("gateway", own("driftlog-gateway")),
+    plain("proto", own("driftlog-proto")),
+];

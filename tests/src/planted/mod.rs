@@ -1,0 +1,129 @@
+//! `cargo planted`: a proof that cannot fail proves nothing, so it is made to fail on purpose.
+//!
+//! `tests/planted/` lists deliberate bugs, each a snippet of the shipped source and what it
+//! becomes. They are planted in a copy of the tracked files below `target/planted`, all of them in
+//! one build, each behind a choice at run time; then each bug in turn is switched on and the checks
+//! run until one of them fails. The shipped source holds nothing of it: a test sees to that, and
+//! that every snippet still stands exactly once in its file.
+//!
+//! Costs: one build of the workspace with its tests, then seconds for each bug.
+
+mod build;
+mod checks;
+mod copy;
+mod list;
+mod options;
+mod report;
+mod run;
+mod seed;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use checks::CHECKS;
+use list::Bug;
+use options::{HELP, Options};
+use report::Row;
+use run::Bench;
+use verdict::Verdict;
+
+/// Runs the command; the arguments are those behind `planted`.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let outcome = match Options::parse(args) {
+        Ok(Some(options)) => run(&options),
+        Ok(None) => io::stdout().lock().write_all(HELP.as_bytes()).map(|()| true),
+        Err(problem) => {
+            let _ = writeln!(io::stderr().lock(), "planted: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "planted: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace that this binary was built from.
+fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_path_buf()
+}
+
+/// Progress goes to stderr: stdout holds the table alone.
+fn tell(what: &str) -> io::Result<()> {
+    writeln!(io::stderr().lock(), "{what}")
+}
+
+/// Whether everything was caught and the unchanged source passes.
+fn run(options: &Options) -> io::Result<bool> {
+    let root = root();
+    let bugs = list::read(&root)?;
+    let chosen: Vec<(usize, &Bug)> =
+        bugs.iter().enumerate().filter(|(_, bug)| options.is_chosen(bug)).collect();
+    if options.is_list {
+        report::list(&mut io::stdout().lock(), &chosen)?;
+        return Ok(true);
+    }
+    if chosen.is_empty() {
+        return Err(io::Error::other("no bug has such a name\nhint: `cargo planted --list` shows them"));
+    }
+    let place = root.join("target/planted");
+    copy::make(&root, &place.join("work"), &bugs)?;
+    tell(&format!("building one copy with {} bugs …", bugs.len()))?;
+    let programs = build::build(&place, options)?;
+    let bench = Bench::new(&place, programs)?;
+    tell("with no bug planted, everything must pass …")?;
+    let Some(bench) = bench.with_limits(options)? else { return Ok(false) };
+    let rows = try_all(&bench, &chosen, options)?;
+    report::write(&mut io::stdout().lock(), &rows, options)?;
+    Ok(rows.iter().all(|row| row.verdict.is_some()))
+}
+
+/// Tries the bugs, so many at once as there are jobs; the rows stand in the order of the list.
+fn try_all<'b>(bench: &Bench, chosen: &[(usize, &'b Bug)], options: &Options) -> io::Result<Vec<Row<'b>>> {
+    let next = AtomicUsize::new(0);
+    let rows: Mutex<Vec<(usize, io::Result<Row<'b>>)>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs {
+            scope.spawn(|| {
+                while let Some((number, bug)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let row = try_one(bench, *number, bug, options);
+                    if let Ok(mut rows) = rows.lock() {
+                        rows.push((*number, row));
+                    }
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().map_err(|_| io::Error::other("a job ended unexpectedly"))?;
+    rows.sort_by_key(|(number, _)| *number);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Runs the checks in the order of their cost until one of them catches the bug.
+fn try_one<'b>(bench: &Bench, number: usize, bug: &'b Bug, options: &Options) -> io::Result<Row<'b>> {
+    let begun = crate::clock::now();
+    let mut verdict = None;
+    for check in CHECKS.iter().filter(|check| !options.is_expected || check.name == bug.found_by) {
+        verdict = bench.run(check, number + 1, options.seeds)?;
+        if verdict.is_some() {
+            break;
+        }
+    }
+    let row = Row { bug, verdict, took: begun.elapsed() };
+    let what = row.verdict.as_ref().map_or("NOTHING".to_owned(), Verdict::to_string);
+    tell(&format!("{}: {what} ({:.1} s)", bug.name, row.took.as_secs_f64()))?;
+    Ok(row)
+}
