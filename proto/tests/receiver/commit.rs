@@ -219,3 +219,19 @@ fn a_fork_that_the_ledger_shows_is_stated_after_loading_unless_it_was() {
     assert!(loaded(4, &[4, 4], false) && loaded(4, &[4, 4, 4], false));
     assert!(!loaded(4, &[3], true) && !loaded(4, &[4, 4], true));
 }
+
+#[test]
+fn a_fork_that_is_found_at_loading_follows_a_start_that_is_due() {
+    // The second sink lacks the parent's start; the first is further than the second will ever be.
+    let loaded = |durable: [u8; 2]| {
+        let mut parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
+        parent.marks[0] = Some(place(1, 4));
+        parent.notices_durable[..2].copy_from_slice(&durable);
+        let child = Run::new(place(2, 3).run, place(1, 3), place(2, 3), number(0, 1));
+        Lane::loaded(TWO, vec![parent, child]).out()
+    };
+    let (start, fork) = (Out::Start(place(1, 0)), Out::Notice(Notice::Fork, 1));
+    assert_eq!(loaded([0, 0]), [start, fork]);
+    assert_eq!(loaded([1, 0]), [start, fork], "one sink has it, the other does not");
+    assert_eq!(loaded([1 | 16, 1 | 2]), [start], "both have it; what only one has is stated when it is seen");
+}
