@@ -11,7 +11,8 @@
 //! Promises:
 //! - a line is polled only when every open block has room for it, so that the cursors sealed with
 //!   a block never pass a line that is not in it;
-//! - what is urgent is durable before the bulk frame whose cursors pass it;
+//! - what is urgent is durable before the bulk frame whose cursors pass it, and after one that has
+//!   a cursor of its file;
 //! - nothing is published that is not durable under the policy in force.
 
 mod beat;

@@ -34,6 +34,8 @@ pub(super) struct Routing {
     had: BTreeMap<u64, u64>,
     /// For each file the end of the last line that was put into the urgent lane and is not sealed.
     reached: BTreeMap<u64, u64>,
+    /// Files of which the bulk lane durably has a cursor, as far as the urgent lane had to know.
+    placed: BTreeSet<u64>,
     /// Files that are gone and that the urgent lane still has a cursor of.
     gone: BTreeSet<u64>,
 }
@@ -83,6 +85,16 @@ impl Routing {
         self.reached.iter().map(|(key, end)| (*key, end.to_le_bytes()))
     }
 
+    /// Files with lines in the urgent lane's open block of which the bulk lane may have no cursor.
+    pub(super) fn unplaced(&self) -> BTreeSet<u64> {
+        self.reached.keys().filter(|file| !self.placed.contains(file)).copied().collect()
+    }
+
+    /// The bulk lane durably has a cursor of these files.
+    pub(super) fn handle_placed(&mut self, files: BTreeSet<u64>) {
+        self.placed.extend(files);
+    }
+
     /// The rule in force as it is recorded.
     pub(super) fn rule(&self) -> [u8; 1] {
         [self.min.unwrap_or(Severity::UNSPECIFIED).number()]
@@ -119,11 +131,13 @@ impl Routing {
     /// A file is gone and read, durably: what the urgent lane had of it is of no use any more.
     pub(super) fn forget(&mut self, file: u64) {
         self.had.remove(&file);
+        self.placed.remove(&file);
         self.gone.insert(file);
     }
 
     /// Everything that can be read has been: what no source knows of will not be read again.
     pub(super) fn keep(&mut self, is_known: impl Fn(u64) -> bool) {
         self.had.retain(|file, _| is_known(*file));
+        self.placed.retain(|file| is_known(*file));
     }
 }

@@ -7,7 +7,7 @@ use driftlog_proto::block::Codec;
 use driftlog_proto::error::Misuse;
 use driftlog_proto::ids::Lane;
 use driftlog_proto::item::{self, BlockHeader, ItemHeader, PAYLOAD_AT};
-use driftlog_proto::time::Now;
+use driftlog_proto::time::{Mono, Now};
 
 use super::lane::LaneOut;
 use super::routing::RULE_KEY;
@@ -92,6 +92,12 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             lane.succeeded();
             return true;
         }
+        let placed = self.place_files(now);
+        let Some(lane) = self.lanes.get_mut(at) else { return true };
+        if let Err(retry_at) = placed {
+            lane.retry_at = retry_at;
+            return false;
+        }
         let sealed = if lane.packer.is_empty() {
             lane.append_cursors(now, &cursors, &gone)
         } else {
@@ -101,6 +107,28 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             self.routing.handle_urgent_sealed();
         }
         sealed
+    }
+
+    /// Before the urgent lane's first line of a file is durable, the bulk lane has a cursor of it:
+    /// else, should the power go in between and the file be copied and truncated, nobody would know
+    /// the copy again, and the line would come twice. An error is when to try again.
+    fn place_files(&mut self, now: Now) -> Result<(), Mono> {
+        let new = self.routing.unplaced();
+        let bulk = self.lanes.iter_mut().find(|lane| lane.lane == Lane::Bulk && !new.is_empty());
+        let Some(bulk) = bulk else { return Ok(()) };
+        if now.mono < bulk.retry_at {
+            return Err(bulk.retry_at);
+        }
+        let known: BTreeSet<u64> = bulk.spool.cursors().map(|(key, _)| key).collect();
+        let mut cursors = Cursors::new();
+        let is_wanted = |key| new.contains(&key) && !known.contains(&key);
+        self.sources.first_cursors(is_wanted, |key, bytes| cursors.push((key, bytes.to_vec())));
+        let is_put = cursors.is_empty() || bulk.append_cursors(now, &cursors, &[]);
+        if !is_put || !bulk.settle(now.mono) {
+            return Err(bulk.retry_at);
+        }
+        self.routing.handle_placed(new);
+        Ok(())
     }
 
     fn seal_bulk(&mut self, now: Now, with_cursors: bool) {

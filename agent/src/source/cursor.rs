@@ -12,7 +12,7 @@ use super::fingerprint::{Anchor, Anchors, Fnv, Head};
 use super::line::Within;
 
 /// The version of a cursor's bytes.
-const CURSOR_VERSION: u8 = 1;
+const CURSOR_VERSION: u8 = 2;
 /// Bytes of a cursor.
 pub const CURSOR_BYTES_MAX: usize = 1024;
 
@@ -25,6 +25,8 @@ pub(crate) struct Cursor {
     pub(crate) ino: u64,
     /// When it was made; 0 if the file system does not say.
     pub(crate) born: u64,
+    /// When it had last been written when it was first seen: what was written later may be its copy.
+    pub(crate) written: u64,
     /// The boot in which it was last read: within one boot a file never loses bytes by itself.
     pub(crate) boot: BootId,
     pub(crate) within: Within,
@@ -43,6 +45,7 @@ impl Cursor {
             dev: stat.dev,
             ino: stat.ino,
             born: stat.born,
+            written: stat.written,
             boot,
             within: Within::Start,
             head: Head::EMPTY,
@@ -72,7 +75,6 @@ impl Cursor {
         let (cursor, rest): (Self, _) = postcard::take_from_bytes(rest).ok()?;
         let is_sound = rest.is_empty()
             && cursor.path.len() <= driftlog_proto::limits::PATH_BYTES_MAX
-            && u64::from(cursor.head.bytes) <= cursor.here.offset
             && match cursor.within {
                 Within::Line { begun, .. } => begun < cursor.here.offset,
                 Within::Start | Within::Cut => true,
@@ -111,6 +113,7 @@ mod tests {
             dev: u64::MAX,
             ino: u64::MAX,
             born: u64::MAX,
+            written: u64::MAX,
             boot: BootId([0xff; 16]),
             within: Within::Line { begun: u64::MAX - 1, severity: 24 },
             head: Head::of(&[7; 2000]),
@@ -135,7 +138,7 @@ mod tests {
             assert_eq!(Cursor::decode(&bytes[..n]), None, "cut at {n}");
         }
         let mut other = bytes.clone();
-        other[0] = 2;
+        other[0] = 1;
         assert_eq!(Cursor::decode(&other), None);
         let mut more = bytes;
         more.push(0);
@@ -150,7 +153,7 @@ mod tests {
             ino: 12,
             born: 0,
             len: 0,
-            written: 0,
+            written: 7,
             links: 1,
         };
         let mut cursor = Cursor::start("/a".into(), &stat, BootId([1; 16]));
@@ -161,7 +164,7 @@ mod tests {
         let hex: String = cursor.encode(&mut buf).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
             hex,
-            "01022f6181100c00\
+            "02022f6181100c0007\
              01010101010101010101010101010101\
              000297d6b4acfbc0b7f8080297d6b4acfbc0b7f808010297d6b4acfbc0b7f808"
         );

@@ -112,6 +112,11 @@ impl Anchors {
         let _ = self.0.push(anchor);
     }
 
+    /// Those that lie no further than `offset`.
+    pub(crate) fn up_to(&self, offset: u64) -> Self {
+        Self(self.0.iter().filter(|anchor| anchor.offset <= offset).copied().collect())
+    }
+
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Anchor> {
         self.0.iter().rev()
     }

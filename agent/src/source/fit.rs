@@ -38,6 +38,7 @@ pub(crate) fn fit<F: Files>(
             return Ok(Fit::UpTo(*anchor));
         }
     }
+    let known = usize::try_from(cursor.here.offset).map_or(known, |offset| known.min(offset));
     let last_line = head.get(..known).and_then(|head| head.iter().rposition(|byte| *byte == b'\n'));
     Ok(match last_line.and_then(|end| head.get(..=end)) {
         Some(before) => Fit::UpTo(Anchor::at(before.len() as u64, before)),

@@ -16,15 +16,17 @@ const EVIDENCE_BYTES_MIN: u16 = 256;
 /// Files with a rotation's name that are looked at for one that is sought.
 const SIBLINGS_MAX: usize = 64;
 
-/// Whether a file may be a copy of one with this cursor, as far as names and births tell; and
-/// whether that is so little that many bytes must agree.
-fn may_be_copy(path: &str, born: u64, of: &Cursor) -> Option<Evidence> {
+/// Whether a file may be a copy of one with this cursor, as far as names and times tell; and
+/// whether that is so little that many bytes must agree. Where births are not known, what was
+/// written after the original was first seen is known to be younger.
+fn may_be_copy(path: &str, (born, written): (u64, u64), of: &Cursor) -> Option<Evidence> {
     let births_known = born != 0 && of.born != 0;
+    let is_younger = if births_known { born > of.born } else { written > of.written };
     let (name, original) = (file_name(path), file_name(&of.path));
     if births_known && born < of.born {
         None
     } else if is_rotation_of(name, original) {
-        Some(if births_known && born > of.born { Evidence::Any } else { Evidence::Some })
+        Some(if is_younger { Evidence::Any } else { Evidence::Some })
     } else if path == of.path {
         Some(Evidence::Most)
     } else {
@@ -103,7 +105,8 @@ impl<F: Files> Sources<F> {
                 continue;
             };
             let Some(open) = original.open.as_ref().filter(|_| original.key.is_some()) else { continue };
-            if may_be_copy(&entry.cursor.path, entry.cursor.born, &original.cursor).is_none() {
+            let times = (entry.cursor.born, entry.cursor.written);
+            if may_be_copy(&entry.cursor.path, times, &original.cursor).is_none() {
                 continue;
             }
             let len = self.files.stat_open(&open.handle)?.len;
@@ -118,18 +121,20 @@ impl<F: Files> Sources<F> {
     fn original_of(&mut self, slot: usize) -> Result<Option<Original>, FileError> {
         let Some(entry) = self.table.entry(slot) else { return Ok(None) };
         let Some(open) = &entry.open else { return Ok(None) };
-        let len = self.files.stat_open(&open.handle)?.len;
+        let Stat { len, written, .. } = self.files.stat_open(&open.handle)?;
         let mut best: Option<((bool, u64), Original)> = None;
         for (other_slot, other) in self.table.iter().filter(|(other, _)| *other != slot) {
-            let Some(evidence) = may_be_copy(&entry.cursor.path, entry.cursor.born, &other.cursor) else {
+            let Some(evidence) = may_be_copy(&entry.cursor.path, (entry.cursor.born, written), &other.cursor)
+            else {
                 continue;
             };
             let is_unread = other.key.is_none();
             let offset = other.cursor.here.offset;
+            let known = offset.max(other.cursor.head.bytes.into());
             let (is_copy, fit) = match &other.open {
                 Some(_) if evidence == Evidence::Most => (false, None),
                 Some(original) => {
-                    let compared = if is_unread { len } else { offset.min(len) };
+                    let compared = if is_unread { len } else { known.min(len) };
                     let is_enough = compared >= evidence.bytes_min();
                     let copy = &open.handle;
                     (is_enough && is_beginning_of(&mut self.files, copy, len, &original.handle)?, None)
@@ -294,7 +299,8 @@ impl<F: Files> Sources<F> {
                 continue;
             }
             let is_it = cursor.may_be(&stat, self.boot);
-            let Some(evidence) = may_be_copy(&path, stat.born, &cursor).or(is_it.then_some(Evidence::Any))
+            let Some(evidence) =
+                may_be_copy(&path, (stat.born, stat.written), &cursor).or(is_it.then_some(Evidence::Any))
             else {
                 continue;
             };

@@ -26,8 +26,9 @@
 //!   at the last remembered end of a line whose bytes agree, under a new key, with a notice; from 0
 //!   only if nothing agrees, for then it is another file.
 //! - *A copy is believed* when head and the bytes at the cursor agree, it was not made before its
-//!   original, and it is either known to be younger or at least 256 bytes were compared. In doubt
-//!   a file is new: a line twice is better than a line lost.
+//!   original, and it is either known to be younger (by its birth or, where that is not known, because it was
+//!   written after the original was first seen) or at least 256 bytes were compared. In doubt a file
+//!   is new: a line twice is better than a line lost.
 //! - *Same path, other inode*: a new file, unless all of a 1,024-byte head and the bytes at the
 //!   cursor of a file that is gone agree (a file system was moved).
 //! - *Renamed to where no pattern leads*: followed to its end through the open file, an hour past
@@ -288,6 +289,27 @@ impl<F: Files> Sources<F> {
             entry.seal = Seal::Offered;
             entry.is_in_spool = true;
             each(key, entry.cursor.encode(&mut buf));
+        }
+    }
+
+    /// Calls `each` with the cursor of every file that `is_wanted`, as it was before its first line
+    /// was given out, but with the head that was read since: what finds the file again, or its copy,
+    /// under the same key, if its lines come to be durable before a cursor behind them is.
+    pub fn first_cursors(&mut self, is_wanted: impl Fn(u64) -> bool, mut each: impl FnMut(u64, &[u8])) {
+        self.last = None;
+        self.settle();
+        let mut buf = [0; CURSOR_BYTES_MAX];
+        for (_, entry) in self.table.iter_mut() {
+            let Some(key) = entry.key.filter(|key| is_wanted(*key)) else { continue };
+            let cursor = Cursor {
+                boot: self.boot,
+                within: Within::Start,
+                here: entry.begun,
+                earlier: entry.cursor.earlier.up_to(entry.begun.offset),
+                ..entry.cursor.clone()
+            };
+            entry.is_in_spool = true;
+            each(key, cursor.encode(&mut buf));
         }
     }
 

@@ -7,7 +7,7 @@ use driftlog_proto::time::Mono;
 use super::cursor::Cursor;
 use super::discover::{Candidate, Found, Patterns, walk};
 use super::files::{FileErrorCause, Files, Stat};
-use super::fingerprint::{Anchor, Anchors, HEAD_BYTES_MAX, Head};
+use super::fingerprint::{Anchor, HEAD_BYTES_MAX, Head};
 use super::fit::{Fit, fit};
 use super::line::Within;
 use super::table::{After, CLOSED_MAX, CLOSED_WAIT_MS, Entry, FILES_MAX, Leaving, Open, Role, Seal};
@@ -258,10 +258,6 @@ impl<F: Files> Sources<F> {
         let mut head = [0; HEAD_BYTES_MAX];
         let n = self.files.read_at(&open.handle, 0, &mut head).unwrap_or(0);
         let n = usize::try_from(anchor.offset).map_or(n, |offset| n.min(offset));
-        let mut earlier = Anchors::default();
-        let oldest_first: Vec<_> =
-            before.earlier.newest_first().filter(|a| a.offset <= anchor.offset).collect();
-        oldest_first.into_iter().rev().for_each(|anchor| earlier.push(*anchor));
         let seed = [key.to_le_bytes(), anchor.offset.to_le_bytes()].concat();
         let key = unused_key(&self.table, (place.ino, place.born), &seed);
         self.remember(key);
@@ -270,11 +266,12 @@ impl<F: Files> Sources<F> {
             within: Within::Start,
             head: Head::of(head.get(..n).unwrap_or_default()),
             here: anchor,
-            earlier,
+            earlier: before.earlier.up_to(anchor.offset),
+            written: before.written,
             ..place
         };
         let mut entry = Entry::fresh(cursor, open);
-        (entry.key, entry.seal) = (Some(key), Seal::Moved);
+        (entry.key, entry.seal, entry.begun) = (Some(key), Seal::Moved, anchor);
         let slot = self.table.insert(entry);
         self.enqueue(slot);
     }

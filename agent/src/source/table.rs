@@ -7,6 +7,7 @@ use driftlog_proto::time::Mono;
 
 use super::cursor::Cursor;
 use super::files::Stat;
+use super::fingerprint::Anchor;
 
 /// Files that are followed at once.
 pub const FILES_MAX: usize = 256;
@@ -115,6 +116,8 @@ pub(crate) struct Entry<H> {
     /// Given when the first line is given out; what has none needs no cursor.
     pub(crate) key: Option<u64>,
     pub(crate) cursor: Cursor,
+    /// Where its key begins.
+    pub(crate) begun: Anchor,
     pub(crate) seal: Seal,
     /// Lines were given out since its cursor was last sealed.
     pub(crate) has_unsealed_lines: bool,
@@ -134,6 +137,7 @@ impl<H> Entry<H> {
         Self {
             key: None,
             cursor,
+            begun: Anchor::START,
             seal: Seal::Settled,
             has_unsealed_lines: false,
             is_in_spool: false,
@@ -149,6 +153,7 @@ impl<H> Entry<H> {
         Self {
             key: Some(key),
             cursor,
+            begun: Anchor::START,
             seal: Seal::Settled,
             has_unsealed_lines: false,
             is_in_spool: true,

@@ -29,13 +29,15 @@ pub(crate) struct Files {
     pub(crate) taken: Option<FreeFile>,
     /// Not needed any longer.
     retired: Vec<Retired>,
+    /// About to become a segment, though no frame says that it is free.
+    borrowed: Option<Slot>,
     /// May be neither written nor, so far, removed.
     lost: Vec<FreeFile>,
 }
 
 impl Files {
     pub(crate) fn new(free: Vec<FreeFile>, lost: Vec<FreeFile>) -> Self {
-        Self { free, taken: None, retired: Vec::new(), lost }
+        Self { free, taken: None, retired: Vec::new(), borrowed: None, lost }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -76,6 +78,23 @@ impl Files {
         self.free.iter().chain(retired).any(|file| file.bytes >= bytes)
     }
 
+    /// Bytes of files that go once a durable frame says so: none of them can be a spare.
+    pub(crate) fn odd_bytes(&self, usual_bytes: u64) -> u64 {
+        let retired = self.retired.iter().map(|retired| (&retired.file, retired.is_sound));
+        let files = self.free.iter().map(|file| (file, true)).chain(retired);
+        files
+            .filter(|(file, is_sound)| !is_sound || file.bytes != usual_bytes)
+            .map(|(file, _)| file.bytes)
+            .sum()
+    }
+
+    /// Removes free files of another length than the usual; false when there is none.
+    pub(crate) fn remove_odd<D: Disk>(&mut self, disk: &mut D, usual_bytes: u64) -> bool {
+        let before = self.free.len();
+        self.free.retain(|file| file.bytes == usual_bytes || disk.remove(file.slot).is_err());
+        self.free.len() < before
+    }
+
     /// Takes a free file of at least this length.
     pub(crate) fn take(&mut self, bytes: u64) -> Option<FreeFile> {
         let at = self.free.iter().position(|file| file.bytes >= bytes)?;
@@ -85,7 +104,23 @@ impl Files {
     /// Takes a file of at least this length that no frame says is free.
     pub(crate) fn take_retired(&mut self, bytes: u64) -> Option<FreeFile> {
         let at = self.retired.iter().position(|retired| retired.is_sound && retired.file.bytes >= bytes)?;
-        Some(self.retired.swap_remove(at).file)
+        let file = self.retired.swap_remove(at).file;
+        self.borrowed = Some(file.slot);
+        Some(file)
+    }
+
+    /// A file that was taken has become a segment.
+    pub(crate) fn note_used(&mut self) {
+        self.borrowed = None;
+    }
+
+    /// A file that was taken has become nothing: it is what it was.
+    pub(crate) fn give_back(&mut self, file: FreeFile) {
+        if self.borrowed.take() == Some(file.slot) {
+            self.retire(file, true);
+        } else {
+            self.free.push(file);
+        }
     }
 
     /// Removes a file that a failed write or sync left behind.
@@ -238,6 +273,37 @@ mod tests {
         assert!(files.take_retired(4097).is_none());
         assert_eq!(files.take_retired(4096).map(|file| file.slot), Some(1));
         assert!(files.take_retired(100).is_none());
+    }
+
+    /// Random work 1000296: a write into a file that no frame said was free failed; it counted as free,
+    /// and was removed before the gap in its place was durable.
+    #[test]
+    fn a_file_that_no_frame_says_is_free_is_not_free_after_a_failed_write() {
+        let (mut disk, all) = disk(&[4096, USUAL]);
+        let mut files = Files::new(vec![all[1]], Vec::new());
+        files.retire(all[0], true);
+        let file = files.take_retired(4096).unwrap();
+        files.give_back(file);
+        assert!(files.has_retired() && !files.remove_odd(&mut disk, USUAL));
+        let file = files.take(4096).unwrap();
+        files.give_back(file);
+        assert_eq!(slots(&files.free), [2]);
+        let file = files.take_retired(4096).unwrap();
+        files.note_used();
+        files.give_back(file);
+        assert!(!files.has_retired(), "it was a segment since");
+    }
+
+    #[test]
+    fn files_of_another_length_than_the_usual_are_no_spares_and_can_be_removed() {
+        let (mut disk, all) = disk(&[USUAL, 4096, 0, USUAL, USUAL, 16384]);
+        let mut files = Files::new(all[..3].to_vec(), Vec::new());
+        files.retire(all[3], true);
+        files.retire(all[4], false);
+        files.retire(all[5], true);
+        assert_eq!(files.odd_bytes(USUAL), 4096 + USUAL + 16384);
+        assert!(files.remove_odd(&mut disk, USUAL) && !files.remove_odd(&mut disk, USUAL));
+        assert_eq!((slots(&files.free), on(&mut disk)), (vec![1], vec![1, 4, 5, 6]));
     }
 
     #[test]

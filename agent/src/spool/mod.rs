@@ -209,8 +209,13 @@ impl<D: Disk> Spool<D> {
     /// before may have seen a sync fail, after which the system takes those bytes for synced: so
     /// they are written again as they are. Where that fails, also for a read-only file system, they
     /// wait.
+    ///
+    /// Where a frame says of all of it that it was synced, as one that was torn does, nothing waits.
     fn sync_recovered(&mut self) {
         let tip = self.log.tip;
+        if tip.synced == tip.used {
+            return;
+        }
         let Some(last) = self.log.segments.back() else { return };
         match again(&mut self.disk, last.slot, tip.synced, tip.used) {
             Ok(()) => self.note_synced(),

@@ -64,17 +64,16 @@ impl<D: Disk> Spool<D> {
         Ok((file, drop?))
     }
 
-    /// Even the spare is in use: says in a frame of its own what is not needed any longer. `false`
-    /// when there is nothing to be had.
+    /// Says in a frame of its own what is not needed any longer, also when even the spare is in use.
+    /// `false` when there is nothing to be had.
     fn reclaim(&mut self) -> Result<bool, SpoolError> {
-        if !self.files.free.is_empty() {
-            return Ok(false);
-        }
         if !self.files.has_retired() {
             let others = self.log.segments.len().saturating_sub(1);
             let drop = match self.config.overflow {
-                Overflow::DropOldest => self.choose_drop(self.allocated(), others)?,
-                Overflow::PauseSources => return Ok(false),
+                Overflow::DropOldest if self.files.free.is_empty() => {
+                    self.choose_drop(self.allocated(), others)?
+                }
+                Overflow::DropOldest | Overflow::PauseSources => return Ok(false),
             };
             for _ in 0..drop.segments {
                 if let Some(segment) = self.log.segments.pop_front() {
@@ -92,18 +91,39 @@ impl<D: Disk> Spool<D> {
         if let Some(file) = self.take_free(bytes)? {
             return Ok(file);
         }
-        let room = self.config.bytes_max.saturating_sub(self.allocated());
-        if bytes <= room {
-            match self.create(bytes) {
-                Err(SpoolError::Disk(error)) if error.kind == DiskErrorKind::Full => {}
-                other => return other,
-            }
+        if let Some(file) = self.create_within(bytes)? {
+            return Ok(file);
         }
+        if self.remove_odd()
+            && let Some(file) = self.create_within(bytes)?
+        {
+            return Ok(file);
+        }
+        let room = self.config.bytes_max.saturating_sub(self.allocated());
         let has_grown = self.files.grow(&mut self.disk, bytes, room).map_err(SpoolError::Disk)?;
         if has_grown && let Some(file) = self.take_free(bytes)? {
             return Ok(file);
         }
         Err(SpoolError::Full { bytes_max: self.config.bytes_max })
+    }
+
+    /// A new file, where the spool's size and the disk have room for it.
+    fn create_within(&mut self, bytes: u64) -> Result<Option<FreeFile>, SpoolError> {
+        if bytes > self.config.bytes_max.saturating_sub(self.allocated()) {
+            return Ok(None);
+        }
+        match self.create(bytes) {
+            Err(SpoolError::Disk(error)) if error.kind == DiskErrorKind::Full => Ok(None),
+            created => created.map(Some),
+        }
+    }
+
+    /// Removes free files of another length than the usual; false when there is none. The directory
+    /// is synced before anything is written: none comes back when its index is another's.
+    fn remove_odd(&mut self) -> bool {
+        let is_removed = self.files.remove_odd(&mut self.disk, u64::from(self.config.segment_bytes));
+        self.is_directory_synced &= !is_removed;
+        is_removed
     }
 
     fn take_free(&mut self, bytes: u64) -> Result<Option<FreeFile>, SpoolError> {
@@ -157,8 +177,10 @@ impl<D: Disk> Spool<D> {
         if has_place && self.files.has_spare(usual) {
             return Ok(None);
         }
-        let allocated = self.allocated();
-        if has_place && allocated + usual <= self.config.usual_bytes_max() {
+        // With this segment's checkpoint files are given back that are no spares: nothing need be
+        // dropped for what they take up.
+        let remaining = self.allocated() - self.files.odd_bytes(usual);
+        if has_place && self.allocated() + usual <= self.config.usual_bytes_max() {
             match self.create(usual) {
                 Ok(file) => {
                     self.files.free.push(file);
@@ -167,15 +189,18 @@ impl<D: Disk> Spool<D> {
                 Err(SpoolError::Disk(error)) if error.kind == DiskErrorKind::Full => {}
                 Err(error) => return Err(error),
             }
+        } else if has_place && remaining + usual <= self.config.usual_bytes_max() {
+            return Ok(None);
         }
         match self.config.overflow {
             Overflow::PauseSources => Err(SpoolError::Full { bytes_max: self.config.bytes_max }),
-            Overflow::DropOldest => self.choose_drop(allocated, self.log.segments.len()).map(Some),
+            Overflow::DropOldest => self.choose_drop(remaining, self.log.segments.len()).map(Some),
         }
     }
 
-    /// The oldest segments, of at most so many, without which there is room for a spare.
-    fn choose_drop(&self, allocated: u64, most: usize) -> Result<Drop, SpoolError> {
+    /// The oldest segments, of at most so many, without which there is room for a spare. `remaining`
+    /// are the bytes that files take up when nothing is dropped.
+    fn choose_drop(&self, remaining: u64, most: usize) -> Result<Drop, SpoolError> {
         let usual = u64::from(self.config.segment_bytes);
         let mut drop =
             Drop { segments: 0, gaps: self.log.gaps.clone(), dropped: self.state.dropped, records: 0 };
@@ -189,7 +214,7 @@ impl<D: Disk> Spool<D> {
             let is_spare = segment.is_sound && u64::from(segment.bytes) == usual;
             if is_spare
                 || self.files.has_spare(usual)
-                || allocated - freed + usual <= self.config.usual_bytes_max()
+                || remaining - freed + usual <= self.config.usual_bytes_max()
             {
                 if let Some(lost) = drop.dropped.get_mut(Cause::Overflow.index()) {
                     *lost += drop.records;

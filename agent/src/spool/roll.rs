@@ -252,9 +252,10 @@ impl<D: Disk> Spool<D> {
         if let Err(error) = written.and_then(|()| self.disk.sync(file.slot)) {
             // It is not removed before a segment of a higher index is durable: a power cut could bring
             // it back when its index has been given to another. Other files are tried before it.
-            self.files.free.push(file);
+            self.files.give_back(file);
             return Err(SpoolError::Disk(error));
         }
+        self.files.note_used();
         Ok(Segment::new(file.slot, file.bytes, &header))
     }
 

@@ -349,3 +349,17 @@ fn a_frame_of_a_segment_whose_header_was_lost_never_passes_for_one_of_its_succes
     assert_eq!(walk(&mut spool), seen);
     assert_eq!(lines(&spool), 8);
 }
+
+/// A simulated world: one failed read at start, and the agent read all its files again.
+#[test]
+fn a_read_that_fails_and_then_works_is_not_taken_for_damage() {
+    for fails in 1..READ_TRIES {
+        let mut spool = filled(config(), &[2], 6);
+        let whole = walk(&mut spool);
+        let mut disk = spool.into_disk();
+        disk.fail("read", DiskErrorKind::Io, fails);
+        let mut again = open(disk, config(), 900);
+        assert_eq!(walk(&mut again), whole);
+        assert_eq!(lines(&again), 12);
+    }
+}

@@ -342,3 +342,103 @@ fn a_gap_can_be_declared_although_the_spool_is_full_and_sources_pause() {
     append(&mut spool, 1, 900).unwrap();
     assert!(spool.usage().bytes <= config.bytes_max);
 }
+
+/// Runs of one block each, until the spool is full; the last run's first block was refused.
+fn full_of_short_runs(config: SpoolConfig) -> Spool<SimDisk> {
+    let mut spool = open(SimDisk::new(1), config, 1);
+    let mut run = 1;
+    while append(&mut spool, 1, 900).is_ok() {
+        run += 1;
+        spool = open(spool.into_disk(), config, run);
+    }
+    assert!(run > 10, "short segments are cut to what they hold: {run}");
+    spool
+}
+
+/// World 556: no segment that was acknowledged was as long as a spare, and the one file that was free
+/// kept the spool from saying that they are not needed.
+#[test]
+fn a_spool_full_of_short_segments_goes_on_when_they_are_acknowledged() {
+    let config = SpoolConfig { overflow: Overflow::PauseSources, ..config() };
+    let mut spool = full_of_short_runs(config);
+    let end = spool.next_durable();
+    spool.trim(&end);
+    for _ in 0..20 {
+        append(&mut spool, 1, 900).unwrap();
+    }
+    assert_eq!(records(&walk(&mut spool)), 20);
+    assert!(spool.usage().bytes <= config.bytes_max);
+}
+
+#[test]
+fn files_that_a_kill_left_unremoved_do_not_take_up_a_full_spool() {
+    let config = SpoolConfig { overflow: Overflow::PauseSources, ..config() };
+    for operation in 1..40 {
+        for fails in [false, true] {
+            let mut spool = full_of_short_runs(config);
+            let end = spool.next_durable();
+            spool.trim(&end);
+            let operations = spool.disk_mut().stats().operations;
+            if fails {
+                spool.disk_mut().fail("remove", DiskErrorKind::Io, operation as u32);
+            } else {
+                spool.disk_mut().cut_at(operations + operation);
+            }
+            let is_taken = append(&mut spool, 1, 900).is_ok();
+            let mut disk = spool.into_disk();
+            disk.power_cut(PowerCut::KeepAll, 0);
+            let mut spool = open(disk, config, 900);
+            if spool.base() == end {
+                // Nothing else will be acknowledged: what is there waits for what it frees.
+                append(&mut spool, 1, 900).unwrap();
+            } else {
+                assert!(!is_taken, "a frame says what is acknowledged");
+                spool.trim(&end);
+                append(&mut spool, 1, 900).unwrap();
+            }
+            assert!(spool.usage().bytes <= config.bytes_max, "{:?}", spool.usage());
+            assert_eq!(lost(&walk(&mut spool)), 0);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_dropped_for_room_that_acknowledged_short_segments_take_up() {
+    let mut spool = full_of_short_runs(SpoolConfig { overflow: Overflow::PauseSources, ..config() });
+    let seen = walk(&mut spool);
+    spool.trim(&seen[seen.len() * 3 / 4].item.end);
+    let waiting = records(&walk(&mut spool));
+    let mut spool = open(spool.into_disk(), config(), 900);
+    spool.trim(&seen[seen.len() * 3 / 4].item.end);
+    append(&mut spool, 1, 900).unwrap();
+    let after = walk(&mut spool);
+    assert_eq!((records(&after), lost(&after)), (waiting + 1, 0));
+}
+
+/// World 705: the frame that was torn says that all before it was synced, and yet a sync of it was due
+/// for ever.
+#[test]
+fn a_spool_whose_last_frame_was_torn_has_nothing_to_sync_on_a_read_only_disk() {
+    let mut torn = 0;
+    for seed in 0..40 {
+        let mut spool = open(SimDisk::new(seed), roomy(), 1);
+        append(&mut spool, 1, 500).unwrap();
+        append(&mut spool, 1, 500).unwrap();
+        let operations = spool.disk_mut().stats().operations;
+        spool.disk_mut().cut_at(operations + 1);
+        append(&mut spool, 1, 500).unwrap_err();
+        let mut disk = spool.into_disk();
+        disk.power_cut(PowerCut::Tear, seed);
+        disk.set_read_only(true);
+        let mut spool = open(disk, roomy(), 2);
+        let is_torn = spool.recovery().cut_bytes > 0;
+        let later = Mono(0).plus_ms(100_000);
+        assert_eq!(spool.sync(later).is_ok(), is_torn, "seed {seed}");
+        assert!(spool.poll_deadline() > later, "seed {seed}: it is due at {:?}", spool.poll_deadline());
+        if is_torn {
+            assert_eq!(records(&walk(&mut spool)), 2);
+        }
+        torn += usize::from(is_torn);
+    }
+    assert!(torn > 3, "{torn}");
+}

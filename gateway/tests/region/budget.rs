@@ -86,3 +86,30 @@ fn memory_bytes(shore: &Shore) -> u64 {
     let line = text.lines().find(|line| line.starts_with("driftlog_gateway_items_memory_bytes ")).unwrap();
     line.rsplit_once(' ').unwrap().1.parse().unwrap()
 }
+
+/// A simulated world: the lowest item of each run needs no room, and there are many runs.
+#[test]
+fn what_needs_no_room_passes_the_budget_by_one_budget_and_is_taken_once_there_is_room() {
+    let mut shore = Shore::with(|config| config.memory_bytes_max = 20_000);
+    let mut devices: Vec<Device> = (0..100).map(|at| Device::new(&format!("pump-{at}"))).collect();
+    let mut blocks = Vec::new();
+    for device in &mut devices {
+        shore.greet(device);
+        let start = device.start();
+        shore.hear(device, &start);
+        blocks.push(device.block(1, 1_000));
+    }
+    for (device, block) in devices.iter().zip(&blocks) {
+        shore.hear(device, block);
+    }
+    let memory = memory_bytes(&shore);
+    assert!((40_000..42_000).contains(&memory), "{memory} bytes");
+    for _ in 0..3 {
+        shore.commit_all();
+        for (device, block) in devices.iter().zip(&blocks) {
+            shore.hear(device, block);
+        }
+    }
+    shore.commit_all();
+    assert_eq!(shore.region.counters().records, 100);
+}

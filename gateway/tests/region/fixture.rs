@@ -115,6 +115,8 @@ pub(crate) struct Device {
     pub(crate) tail: Place,
     pub(crate) base: Place,
     pub(crate) heard: AckNumber,
+    /// Its spool was written on other hardware.
+    pub(crate) is_moved: bool,
 }
 
 impl Device {
@@ -122,7 +124,15 @@ impl Device {
         let id = DeviceId::new(name).unwrap();
         let run = RunId(name.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte)));
         let origin = Place::ORIGIN;
-        Self { id, lane: Lane::Bulk, run, tail: origin, base: origin, heard: AckNumber::default() }
+        Self {
+            id,
+            lane: Lane::Bulk,
+            run,
+            tail: origin,
+            base: origin,
+            heard: AckNumber::default(),
+            is_moved: false,
+        }
     }
 
     pub(crate) fn hello(&self) -> Vec<u8> {
@@ -136,7 +146,7 @@ impl Device {
                 boot: BootId([3; 16]),
                 reading: reading(),
                 heard: self.heard,
-                hardware_changed: false,
+                hardware_changed: self.is_moved,
                 labels: [("site".try_into().unwrap(), "north".try_into().unwrap())].into_iter().collect(),
                 lanes: [lane].into_iter().collect(),
             }),

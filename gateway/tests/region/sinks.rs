@@ -66,7 +66,9 @@ fn after_a_kill_between_two_commits_only_the_sink_that_lacks_it_takes_it() {
     block.iter().chain([&grown]).for_each(|message| shore.hear(&device, message));
     let now = shore.now.wall;
     let batches = shore.commit_all();
-    assert!(batches.iter().flat_map(|batch| &batch.entries).all(|entry| entry.received.0 > now.0 - 1_000_000_000));
+    assert!(
+        batches.iter().flat_map(|batch| &batch.entries).all(|entry| entry.received.0 > now.0 - 1_000_000_000)
+    );
     assert_eq!(kinds(&batches), [vec!["9..12 gone"], vec!["start", "0..5", "5..12 gone"]]);
     assert_eq!(shore.ack(&mut device).lanes[0].runs[0].seq, Seq(12));
 }
@@ -89,4 +91,35 @@ fn a_notice_that_one_sink_has_is_stated_to_the_other_alone() {
     shore.restart();
     shore.greet(&mut device);
     assert!(shore.batch().is_none(), "both have it");
+}
+
+/// A simulated world: a notice stands where the slowest sink is; to the one that was further it
+/// brought the block after that again.
+#[test]
+fn a_notice_does_not_take_a_sink_back_below_its_mark() {
+    let mut shore = two_sinks(true);
+    let mut device = Device::new("pump-1");
+    shore.greet(&mut device);
+    let start = device.start();
+    device.base = device.tail;
+    for message in [start, device.block(5, 100)] {
+        shore.hear(&device, &message);
+    }
+    let of_one = shore.batch().unwrap();
+    commit(&mut shore, &of_one);
+    assert_eq!(kinds(&shore.commit_all()), [["start", "0..5"]]);
+    let block = device.block(3, 100);
+    shore.hear(&device, &block);
+    let of_one = shore.batch().unwrap();
+    commit(&mut shore, &of_one);
+    shore.restart();
+
+    // The spool was moved to other hardware: a notice, where the slower sink is.
+    device.is_moved = true;
+    shore.greet(&mut device);
+    shore.hear(&device, &block);
+    let batches = shore.commit_all();
+    let blocks: usize = kinds(&batches).iter().flatten().filter(|kind| *kind == "5..8").count();
+    assert_eq!(blocks, 1, "only the slower sink takes it: {:?}", kinds(&batches));
+    assert_eq!(kinds(&batches).iter().flatten().filter(|kind| *kind == "hardware_changed").count(), 2);
 }

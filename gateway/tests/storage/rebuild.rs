@@ -42,7 +42,8 @@ impl Gateway {
                     run: entry.run,
                     parent,
                     begin: entry.end,
-                    first_heard: AckNumber::default(),
+                    // The archive does not say when a run was first heard.
+                    first_heard: AckNumber { generation: u64::MAX, counter: u64::MAX },
                     last_echo: AckNumber::default(),
                     marks: vec![mark],
                 });

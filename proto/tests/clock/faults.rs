@@ -332,3 +332,21 @@ fn an_unset_gateway_clock_proves_nothing() {
     assert_eq!(line.basis, Basis::Device);
     assert!(line.time.0.abs_diff(BEGIN) <= 2_000);
 }
+
+/// A simulated world: a block of a new boot overtook the `Hello` of that boot, and was dated before
+/// the boot that the gateway knew.
+#[test]
+fn a_block_that_overtook_its_hello_is_not_dated_before_the_boot_that_is_known() {
+    let mut clock = DeviceClock::new();
+    let mono = 100 * S;
+    let now = BEGIN + mono as i64;
+    exchange(&mut clock, mono, now - 30 * MS as i64, now + 20 * MS as i64);
+    clock.handle_delivered(Lane::Bulk, BOOT, Mono(mono));
+    // The device has rebooted since; three seconds into that boot it writes, two later it arrives.
+    let (written, arrived) = (now + 40 * S as i64, now + 42 * S as i64);
+    let at = (Mono(3 * S), Mono(3 * S));
+    let line =
+        clock.line_before(Lane::Bulk, BootId([12; 16]), at, Unix(0), ClockState::Unset, Some(Unix(arrived)));
+    assert_eq!(line.basis, Basis::Bounded);
+    assert!(line.time.0.abs_diff(written) <= line.bound_ns, "{line:?}, and the truth is {written}");
+}

@@ -1,6 +1,6 @@
 //! Marks, and going back to them (rules 6 and 10).
 
-use driftlog_proto::ids::Place;
+use driftlog_proto::ids::{Place, RunId};
 use driftlog_proto::receiver::{Notice, Run, Verdict};
 
 use crate::lane::*;
@@ -234,4 +234,24 @@ fn a_fork_that_is_found_at_loading_follows_a_start_that_is_due() {
     assert_eq!(loaded([0, 0]), [start, fork]);
     assert_eq!(loaded([1, 0]), [start, fork], "one sink has it, the other does not");
     assert_eq!(loaded([1 | 16, 1 | 2]), [start], "both have it; what only one has is stated when it is seen");
+}
+
+/// A simulated world: the start of the child was committed, then the gateway died; the fork's
+/// notice was never stated.
+#[test]
+fn a_fork_is_stated_after_a_crash_between_the_child_s_start_and_the_notice() {
+    let run = |run: u64, parent, begin, marks: [Option<u64>; 2]| {
+        let mut known = Run::new(RunId(run), parent, begin, number(1, 1));
+        for (mark, seq) in known.marks.iter_mut().zip(marks) {
+            *mark = seq.map(|seq| place(run, seq));
+        }
+        known
+    };
+    for (marks, is_forked) in [([Some(6); 2], true), ([Some(6), Some(4)], true), ([Some(4); 2], false)] {
+        let parent = run(1, Place::ORIGIN, place(1, 0), marks);
+        let child = run(2, place(1, 4), place(2, 4), [Some(4); 2]);
+        let mut lane = Lane::loaded(TWO, vec![parent, child]);
+        let stated = lane.out().contains(&Out::Notice(Notice::Fork, 1));
+        assert_eq!(stated, is_forked, "marks {marks:?}");
+    }
 }

@@ -49,11 +49,15 @@ pub(super) fn build(place: &Path, options: &Options) -> io::Result<BTreeMap<Prog
         io::stderr().lock().write_all(&output.stderr)?;
         return Err(io::Error::other("the copy cannot be built: some bug is not written as Rust takes it"));
     }
-    let messages: Vec<Value> =
-        output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let messages: Vec<Value> = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
     let find = |program: Program| {
         let built = messages.iter().find_map(|message| built(message, program));
-        let missing = || io::Error::other(format!("cargo built no {:?} of {}", program.suite, program.package));
+        let missing =
+            || io::Error::other(format!("cargo built no {:?} of {}", program.suite, program.package));
         Ok((program, built.ok_or_else(missing)?))
     };
     CHECKS.iter().map(|check| find(check.program)).collect()
@@ -71,7 +75,9 @@ fn built(message: &Value, program: Program) -> Option<Built> {
         Some(suite) => is_of("test") && target["name"] == suite,
     };
     let is_test = message["profile"]["test"] == !program.is_binary;
-    let is_of_package = folder.file_name().is_some_and(|name| format!("driftlog-{}", name.to_string_lossy()) == program.package);
+    let is_of_package = folder
+        .file_name()
+        .is_some_and(|name| format!("driftlog-{}", name.to_string_lossy()) == program.package);
     let executable = message["executable"].as_str()?;
     (is_it && is_test && is_of_package)
         .then(|| Built { program: PathBuf::from(executable), folder: folder.to_path_buf() })

@@ -75,12 +75,7 @@ pub(super) const CHECKS: [Check; 12] = [
         args: &["--skip", PAIR],
         seeds: None,
     },
-    Check {
-        name: "sim scenarios",
-        program: own("driftlog-tests"),
-        args: &["sim::scenarios"],
-        seeds: None,
-    },
+    Check { name: "sim scenarios", program: own("driftlog-tests"), args: &["sim::scenarios"], seeds: None },
     plain("spool", suite("driftlog-agent", "spool")),
     plain("region", suite("driftlog-gateway", "region")),
     plain("storage", suite("driftlog-gateway", "storage")),

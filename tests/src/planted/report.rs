@@ -59,9 +59,9 @@ pub(super) fn write(out: &mut dyn Write, rows: &[Row<'_>], options: &Options) ->
     let missed: Vec<&str> =
         rows.iter().filter(|row| row.verdict.is_none()).map(|row| row.bug.name.as_str()).collect();
     writeln!(out, "\n{} bugs planted, {} caught", rows.len(), rows.len() - missed.len())?;
-    let earlier = rows.iter().filter(|row| {
-        row.verdict.as_ref().is_some_and(|verdict| verdict.check != row.bug.found_by)
-    });
+    let earlier = rows
+        .iter()
+        .filter(|row| row.verdict.as_ref().is_some_and(|verdict| verdict.check != row.bug.found_by));
     for row in earlier {
         let check = row.verdict.as_ref().map_or("", |verdict| verdict.check);
         writeln!(out, "{}: expected of {}, found by {check}", row.bug.name, row.bug.found_by)?;

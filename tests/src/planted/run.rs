@@ -85,7 +85,8 @@ impl Bench {
         let path = self.said.join(format!("{bug}-{}.txt", check.name.replace(' ', "-")));
         let said = File::create(&path)?;
         let mut command = Command::new("sh");
-        let limits = format!("ulimit -v {MEMORY_KB_MAX} && ulimit -f {FILE_BLOCKS_MAX} && exec \"$0\" \"$@\"");
+        let limits =
+            format!("ulimit -v {MEMORY_KB_MAX} && ulimit -f {FILE_BLOCKS_MAX} && exec \"$0\" \"$@\"");
         command.arg("-c").arg(limits).arg(&built.program).args(check.args).current_dir(&built.folder);
         command.env("CARGO_MANIFEST_DIR", &built.folder).env("RUST_BACKTRACE", "0");
         command.env(SWITCH, bug.to_string()).stdin(Stdio::null());

@@ -47,7 +47,11 @@ fn nothing_of_it_stands_in_what_ships() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                assert!(!text.contains("planted(") && !text.contains("DRIFTLOG_PLANTED"), "{}", path.display());
+                assert!(
+                    !text.contains("planted(") && !text.contains("DRIFTLOG_PLANTED"),
+                    "{}",
+                    path.display()
+                );
                 files += 1;
             }
         }
@@ -66,7 +70,8 @@ fn a_snippet_that_moved_or_stands_twice_is_said_to() {
 
 #[test]
 fn an_expression_statements_and_a_text_become_choices() {
-    let change = |is: &str, becomes: &str| Change { file: String::new(), is: is.into(), becomes: becomes.into() };
+    let change =
+        |is: &str, becomes: &str| Change { file: String::new(), is: is.into(), becomes: becomes.into() };
     assert_eq!(choice(&change("a + b", "a"), "p(1)"), "(if p(1) { a } else { a + b })");
     assert_eq!(choice(&change("f();", ""), "p(1)"), "if p(1) {  } else { f(); }");
     assert_eq!(choice(&change("x if y", "x if PLANTED || y"), "p(1)"), "x if p(1) || y");

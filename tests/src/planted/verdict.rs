@@ -32,7 +32,12 @@ impl fmt::Display for Verdict {
 
 /// Reads what a check said that failed. `from` is its first seed, if it takes seeds; no `status`
 /// says that it ran out of time.
-pub(super) fn read(check: &'static str, said: &str, status: Option<ExitStatus>, from: Option<u64>) -> Verdict {
+pub(super) fn read(
+    check: &'static str,
+    said: &str,
+    status: Option<ExitStatus>,
+    from: Option<u64>,
+) -> Verdict {
     let failed = said.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
     let test = failed.map(|path| path.rsplit("::").next().unwrap_or(path).to_owned());
     let sentence = match status {

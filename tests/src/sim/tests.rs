@@ -61,7 +61,8 @@ fn a_failure_is_seen_and_shrunk_to_what_it_needs() {
 
 #[test]
 fn a_failure_without_a_sentence_is_known_by_its_place() {
-    let failure = Failure { sentence: None, text: "index out of bounds".to_owned(), at: "a.rs:1:2".to_owned() };
+    let failure =
+        Failure { sentence: None, text: "index out of bounds".to_owned(), at: "a.rs:1:2".to_owned() };
     assert_eq!(failure.kind(), "a.rs:1:2");
 }
 
@@ -73,6 +74,10 @@ fn every_sentence_begins_a_failure_of_its_own_and_is_documented() {
         assert!(page.contains(sentence.text()), "docs/testing.md does not list: {}", sentence.text());
     }
     for fault in Fault::ALL {
-        assert!(page.contains(&format!("`{}`", fault.name())), "docs/testing.md does not list {}", fault.name());
+        assert!(
+            page.contains(&format!("`{}`", fault.name())),
+            "docs/testing.md does not list {}",
+            fault.name()
+        );
     }
 }

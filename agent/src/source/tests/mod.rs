@@ -1,6 +1,7 @@
 //! A rig for the sources: a simulated file system, a clock, and a spool that can lose what is not
 //! sealed.
 
+mod copies;
 mod limits;
 mod model;
 mod os;

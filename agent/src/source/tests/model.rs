@@ -55,7 +55,6 @@ struct Model {
     power_fails: bool,
     /// Whether the patterns lead to rotated names too.
     sees_rotated: bool,
-    births: bool,
     is_up: bool,
     /// The agent stopped with a cursor of the file that is at its path.
     has_cursor: [bool; FILES],
@@ -79,7 +78,6 @@ impl Model {
             lines: BTreeMap::new(),
             power_fails,
             sees_rotated,
-            births,
             is_up: true,
             has_cursor: [false; FILES],
         }
@@ -88,8 +86,7 @@ impl Model {
     fn write(&mut self, file: usize) {
         let is_new = self.rig.files.content(&self.writers[file].path).is_none_or(|c| c.is_empty());
         let mut bytes = std::mem::take(&mut self.writers[file].rest);
-        // Without times of birth a copy is known by 256 bytes or more.
-        let padding = if is_new && !self.births { 300 } else { self.random.below(40) };
+        let padding = self.random.below(40);
         for _ in 0..1 + self.random.below(4) {
             let padding = if self.random.one_in(200) { 70_000 } else { padding };
             let number = self.lines.len();

@@ -35,7 +35,7 @@ fn device(random: &mut Random) -> DevicePlan {
     DevicePlan {
         apps: 1 + random.below(3) as usize,
         errors_per_mille: [0, 20, 200, 500][random.below(4) as usize],
-        long_per_mille: [0, 0, 2, 10][random.below(4) as usize],
+        long_per_mille: [0, 0, 1, 5][random.below(4) as usize],
         ppm: if random.one_in(2) { 0 } else { random.within(0..801) as i64 - 400 },
         wall_offset: [0, -1_795_000_000_000, 40_000_000_000][random.below(3) as usize] * MS,
         urgent_min: urgent[random.below(3) as usize],

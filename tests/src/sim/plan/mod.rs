@@ -52,10 +52,15 @@ pub(crate) enum What {
         device: usize,
         lines: u64,
     },
-    Fault { device: usize, fault: Fault },
+    Fault {
+        device: usize,
+        fault: Fault,
+    },
     /// A program claims a line that it never wrote: nobody can deliver it. For tests of the oracle.
     #[cfg(test)]
-    Claim { device: usize },
+    Claim {
+        device: usize,
+    },
 }
 
 impl Act {

@@ -7,7 +7,9 @@ use driftlog_gateway::sink::archive::state::ArchiveId;
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, OpenError};
 
 use crate::sim::world::World;
+use crate::sim::world::broker::{Packet, To};
 use crate::sim::world::flash::Flash;
+use crate::sim::world::random::Random;
 
 fn written(seed: u64) -> World {
     let mut world = World::with_device(seed, |config| config.style.errors_per_mille = 200);
@@ -160,4 +162,29 @@ fn a_source_that_is_shorter_after_a_power_cut_is_read_on_where_it_still_agrees()
         "{:?}",
         archived.said("pump-7")
     );
+}
+
+/// A simulated world: a rebuilt ledger does not know when its runs were first heard, and took a
+/// device that had only been restarted for two.
+#[test]
+fn after_a_rebuild_a_device_that_was_restarted_is_not_taken_for_a_clone() {
+    for seed in 0..6 {
+        let mut world = written(seed);
+        world.machines[0].kill();
+        world.machines[0].start_at = world.now;
+        world.write(0, 40);
+        world.run_ms(5_000);
+        lose_ledger(&mut world);
+        let options = RebuildOptions { force: false, without_marks: false, fresh: ArchiveId([9; 16]) };
+        rebuild(&mut world.shore.coast.directory.clone(), &mut world.shore.coast.ledger, &options).unwrap();
+        world.run_ms(10_000);
+        let mut random = Random::new(seed);
+        for _ in 0..200 {
+            let (topic, bytes) = world.broker.some_old_message(&mut random).unwrap();
+            world.broker.deliver_at(world.now, Packet { to: To::Gateway { topic }, bytes });
+        }
+        world.settle();
+        let archived = world.assert_complete();
+        assert_eq!(archived.noticed(Notice::Clone), 0, "{:#?}", archived.report);
+    }
 }

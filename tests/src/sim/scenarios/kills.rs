@@ -75,6 +75,8 @@ fn a_kill_at_every_change_of_the_flash_leaves_both_lanes_exact() {
         for loses_power in [false, true] {
             let mut world = World::with_device(change, |config| config.style.errors_per_mille = 400);
             world.machines[0].loses_power = loses_power;
+            // Its start puts a new fuse in.
+            world.run_ms(1);
             world.write(0, 60);
             world.machines[0].fuse.burn_after(change);
             for _ in 0..4 {
@@ -85,6 +87,37 @@ fn a_kill_at_every_change_of_the_flash_leaves_both_lanes_exact() {
             world.assert_complete();
         }
     }
+}
+
+/// Seed 752: the urgent lane had a file's first lines, the bulk lane no cursor of it yet; then the
+/// file was copied and truncated, and nobody knew the copy.
+#[test]
+fn an_urgent_line_is_not_doubled_by_a_copy_made_before_its_file_had_a_cursor() {
+    let mut deaths = 0;
+    for change in 0..24 {
+        for loses_power in [false, true] {
+            let mut world = World::with_device(change, |config| {
+                config.apps = 1;
+                config.style.errors_per_mille = 700;
+            });
+            world.run_ms(100);
+            world.write(0, 4);
+            world.machines[0].loses_power = loses_power;
+            world.machines[0].fuse.burn_after(change);
+            for _ in 0..40 {
+                if world.machines[0].pipeline.is_some() {
+                    world.run_ms(100);
+                }
+            }
+            deaths += u64::from(world.machines[0].pipeline.is_none());
+            let machine = &mut world.machines[0];
+            machine.apps[0].copy_and_truncate(&machine.files);
+            world.write(0, 4);
+            world.settle();
+            world.assert_complete();
+        }
+    }
+    assert!(deaths > 0, "nobody died before the copy was made");
 }
 
 /// Mixed seed 24: the second start took the first one's id, which was not durable, and the ledger

@@ -17,7 +17,7 @@ use crate::sim::world::broker::{Packet, To};
 pub(super) fn strike(world: &mut World, fault: Fault, random: &mut Random) {
     world.was.hostile = true;
     let count = if fault == Fault::Flood { 1_500 } else { random.within(1..40) };
-    let own = topic(&["evil-0", "evil-1"][random.below(2) as usize]);
+    let own = topic(["evil-0", "evil-1"][random.below(2) as usize]);
     for _ in 0..count {
         let old = world.broker.some_old_message(random);
         let bytes = match fault {

@@ -16,9 +16,9 @@ pub(super) fn strike(world: &mut World, fault: Fault, at: usize, random: &mut Ra
             // Many lines, or few that are long: the latter fill a spool.
             if random.one_in(2) {
                 apps[app].style.long_per_mille = 900;
-                apps[app].write(files, random, random.clone().within(10..60));
+                apps[app].write(files, random, random.clone().within(4..24));
             } else {
-                apps[app].write(files, random, random.clone().within(300..3_000));
+                apps[app].write(files, random, random.clone().within(100..1_200));
             }
             apps[app].style = style;
         }
