@@ -106,7 +106,7 @@ fn three_starts_due() -> Lane {
         run.marks[0] = Some(mark);
         run
     };
-    let one = marked(root(1), driftlog_proto::ids::Place::ORIGIN, place(1, 3));
+    let one = marked(root(1), Place::ORIGIN, place(1, 3));
     let two = marked(start(2, place(1, 3)), place(1, 3), place(2, 5));
     let three = marked(start(3, place(2, 5)), place(2, 5), place(3, 5));
     Lane::loaded(TWO, vec![one, two, three])
@@ -178,14 +178,14 @@ fn a_notice_is_stated_again_after_a_rewind_unless_every_sink_has_it() {
 #[test]
 #[should_panic(expected = "R3: RunId(0000000000000001) stands twice")]
 fn a_ledger_with_a_run_twice_is_not_loaded() {
-    let run = Run::new(place(1, 0).run, driftlog_proto::ids::Place::ORIGIN, place(1, 0), number(0, 1));
+    let run = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
     Lane::loaded(ONE, vec![run, run]);
 }
 
 #[test]
 #[should_panic(expected = "R3: a parent after")]
 fn a_ledger_with_a_child_before_its_parent_is_not_loaded() {
-    let parent = Run::new(place(1, 0).run, driftlog_proto::ids::Place::ORIGIN, place(1, 0), number(0, 1));
+    let parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
     let child = Run::new(place(2, 0).run, place(1, 3), place(2, 3), number(0, 1));
     Lane::loaded(ONE, vec![child, parent]);
 }
@@ -193,11 +193,47 @@ fn a_ledger_with_a_child_before_its_parent_is_not_loaded() {
 #[test]
 #[should_panic(expected = "R4: RunId(0000000000000002) is marked before its parent")]
 fn a_ledger_with_a_child_marked_before_its_parent_is_not_loaded() {
-    let mut parent = Run::new(place(1, 0).run, driftlog_proto::ids::Place::ORIGIN, place(1, 0), number(0, 1));
+    let mut parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
     parent.marks[0] = Some(place(1, 2));
     let mut child = Run::new(place(2, 0).run, place(1, 3), place(2, 3), number(0, 1));
     child.marks[0] = Some(place(2, 3));
     Lane::loaded(ONE, vec![parent, child]);
+}
+
+#[test]
+fn a_fork_that_the_ledger_shows_is_stated_after_loading_unless_it_was() {
+    let loaded = |at: u64, begins: &[u64], is_durable: bool| {
+        let mut parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
+        parent.marks[0] = Some(place(1, at));
+        parent.notices_durable[0] = u8::from(is_durable);
+        let children = begins.iter().zip(2..).map(|(n, run)| {
+            let begin = place(run, *n);
+            Run::new(begin.run, place(1, *n), begin, number(0, 1))
+        });
+        let runs = std::iter::once(parent).chain(children).collect();
+        Lane::loaded(ONE, runs).out().contains(&Out::Notice(Notice::Fork, 1))
+    };
+    assert!(!loaded(4, &[], false) && !loaded(4, &[4], false), "a child at the end is none");
+    assert!(!loaded(4, &[6], false), "nor one that is still to come");
+    assert!(loaded(4, &[3], false));
+    assert!(loaded(4, &[4, 4], false) && loaded(4, &[4, 4, 4], false));
+    assert!(!loaded(4, &[3], true) && !loaded(4, &[4, 4], true));
+}
+
+#[test]
+fn a_fork_that_is_found_at_loading_follows_a_start_that_is_due() {
+    // The second sink lacks the parent's start; the first is further than the second will ever be.
+    let loaded = |durable: [u8; 2]| {
+        let mut parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
+        parent.marks[0] = Some(place(1, 4));
+        parent.notices_durable[..2].copy_from_slice(&durable);
+        let child = Run::new(place(2, 3).run, place(1, 3), place(2, 3), number(0, 1));
+        Lane::loaded(TWO, vec![parent, child]).out()
+    };
+    let (start, fork) = (Out::Start(place(1, 0)), Out::Notice(Notice::Fork, 1));
+    assert_eq!(loaded([0, 0]), [start, fork]);
+    assert_eq!(loaded([1, 0]), [start, fork], "one sink has it, the other does not");
+    assert_eq!(loaded([1 | 16, 1 | 2]), [start], "both have it; what only one has is stated when it is seen");
 }
 
 /// A simulated world: the start of the child was committed, then the gateway died; the fork's
