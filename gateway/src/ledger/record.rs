@@ -76,12 +76,13 @@ impl LaneRecord {
             let (before, rest) = self.runs.split_at(at);
             let parent = before.iter().find(|other| other.run == run.parent.run);
             let is_marked_soundly = |mark: &Mark| {
-                let of_parent =
-                    |parent: &RunRecord| parent.marks.iter().find(|other| other.sink == mark.sink);
-                let reaches = |of_parent: &Mark| of_parent.place.seq >= run.parent.seq;
+                let reaches = |parent: &RunRecord| {
+                    let same = |other: &&Mark| other.sink == mark.sink;
+                    parent.marks.iter().find(same).is_some_and(|other| other.place.seq >= run.parent.seq)
+                };
                 mark.place.run == run.run
                     && (run.begin.seq.0..=SEQ_MAX).contains(&mark.place.seq.0)
-                    && parent.is_none_or(|parent| of_parent(parent).is_some_and(reaches))
+                    && parent.is_none_or(reaches)
             };
             run.run != RunId::ORIGIN
                 && before.iter().all(|other| other.run != run.run)
