@@ -168,6 +168,20 @@ impl Log {
         Ok(Found::Damaged(end))
     }
 
+    /// Where the log leaves `run` below number `seq`, above the base: a segment holds items of one
+    /// run, and the first one of a run begins where the run before it ends.
+    pub(crate) fn leaves(&self, run: RunId, seq: Seq) -> Option<Place> {
+        let is_it = |segment: &&Segment| {
+            let first = &segment.first;
+            first.run == run
+                && segment.run != run
+                && first.seq < seq
+                && self.key(first) > self.key(&self.base)
+        };
+        let leaves = self.segments.iter().find(is_it).map(|segment| segment.first)?;
+        self.gaps.around(leaves.run, leaves.seq).is_none().then_some(leaves)
+    }
+
     /// What stands at number `seq` of `run`, above the base.
     pub(crate) fn boundary<D: Disk>(
         &self,

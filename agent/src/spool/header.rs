@@ -37,6 +37,9 @@ pub const SPOOL_VERSION: u16 = 1;
 /// Runs that a header lists. A hole that swallowed more of them states the newest.
 pub(crate) const LINEAGE_MAX: usize = 24;
 
+/// The highest index that counts.
+const INDEX_MAX: u64 = 1 << 53;
+
 const MAGIC: &[u8; 8] = b"driftspl";
 const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 const LINEAGE_AT: usize = 80;
@@ -113,6 +116,8 @@ impl Header {
             return Some(Decoded::Version(version));
         }
         let number = |at| array(bytes, at).map(u64::from_le_bytes);
+        // No spool lives that long, and what comes after it must have a number too.
+        let index = number(16).filter(|index| (1..=INDEX_MAX).contains(index))?;
         let lane_index = usize::from(*bytes.get(10)?);
         let runs = usize::from(*bytes.get(72)?).min(LINEAGE_MAX);
         let lineage = (0..runs)
@@ -125,7 +130,7 @@ impl Header {
             lane: Lane::ALL.into_iter().find(|lane| lane.index() == lane_index)?,
             begins_run: *bytes.get(11)? & 1 == 1,
             salt: u32::from_le_bytes(array(bytes, 12)?),
-            index: number(16)?,
+            index,
             previous: number(24)?,
             oldest: number(32)?,
             hardware: number(40)?,

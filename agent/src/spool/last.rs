@@ -88,14 +88,16 @@ pub(crate) fn walk_last<D: Disk>(
         if let Some(tail) = buf.get(frame.items_bytes() as usize..).filter(|_| tail).and_then(Tail::decode) {
             state.apply(&tail);
         }
-        if frame.has_items() {
+        // A frame without items says where the log ended too: behind a hole, how far the hole went.
+        let ends_hole = skipped && frame.first > end.seq;
+        if frame.has_items() || ends_hole {
             // With its items damaged the frame's header still says exactly what is gone.
             let begin = if items { segment.begin_of(&frame) } else { segment.end_of(&frame) };
             if begin != end {
                 damaged.push((end, begin));
             }
             end = segment.end_of(&frame);
-            if items {
+            if items && frame.has_items() {
                 report.newest = newest(buf.get(frame.start_bytes as usize..frame.items_bytes() as usize));
             }
         }

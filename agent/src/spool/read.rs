@@ -167,6 +167,10 @@ impl<D: Disk> SenderLog for Spool<D> {
         Self::boundary(self, run, seq)
     }
 
+    fn leaves(&mut self, run: RunId, seq: Seq) -> Option<Place> {
+        self.log.leaves(run, seq)
+    }
+
     fn trim(&mut self, place: &Place) {
         Self::trim(self, place);
     }

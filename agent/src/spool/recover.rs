@@ -124,12 +124,7 @@ fn read_headers<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Files, Spoo
                 continue;
             }
         };
-        let (first, second) = head.get(..read).unwrap_or_default().split_at(read.min(HEADER_BYTES));
-        let header = match Header::decode(first) {
-            Decoded::Nothing => Header::decode(second),
-            decoded => decoded,
-        };
-        match header {
+        match newer_header(head.get(..read).unwrap_or_default()) {
             Decoded::Header(header) if lane.is_some_and(|lane| lane != header.lane) => {
                 return Err(SpoolError::Lane { slot, found: header.lane });
             }
@@ -140,6 +135,20 @@ fn read_headers<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Files, Spoo
     }
     files.headed.sort_by_key(|file| std::cmp::Reverse(file.header.index));
     Ok(files)
+}
+
+/// The header of a file: of two that differ the newer one, which was written over an older segment and
+/// got through in half. Its index is in use, whatever became of the rest: were it given out again, two
+/// files would have it once the older copy is gone.
+fn newer_header(head: &[u8]) -> Decoded {
+    let (first, second) = head.split_at(head.len().min(HEADER_BYTES));
+    match (Header::decode(first), Header::decode(second)) {
+        (Decoded::Nothing, second) => second,
+        (Decoded::Header(first), Decoded::Header(second)) if second.index > first.index => {
+            Decoded::Header(second)
+        }
+        (first, _) => first,
+    }
 }
 
 /// Sets aside files above the last segment: torn while they were opened.

@@ -182,7 +182,8 @@ impl<D: Disk> Spool<D> {
         // The gap as it now stands in the log may reach further than what was just declared.
         let low = self.log.key(from);
         let standing = self.log.gaps.iter().rev().find(|hole| self.log.key(&hole.from) <= low);
-        let (from, to) = standing.map_or((*from, *to), |hole| (hole.from, hole.to));
+        let from = standing.map_or(*from, |hole| hole.from);
+        let to = standing.map_or(*to, |_| self.log.gaps.past(&from));
         self.push_event(SpoolEvent::Dropped { from, to, cause, records });
     }
 
@@ -294,7 +295,8 @@ impl<D: Disk> Spool<D> {
         self.state.dropped = drop.dropped;
         self.trail.clear();
         let from = self.log.base;
-        let to = self.log.gaps.at(from.run, from.seq).map_or(from, |hole| hole.to);
+        // Gaps of other causes may stand at the base, and between what was dropped.
+        let to = self.log.gaps.past(&from);
         let records = drop.records;
         self.push_event(SpoolEvent::Dropped { from, to, cause: Cause::Overflow, records });
     }

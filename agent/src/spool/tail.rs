@@ -148,10 +148,14 @@ mod tests {
     fn holes(count: usize) -> Gaps {
         let mut gaps = Gaps::default();
         for n in 0..count as u64 {
-            let at = |seq| Place { seq: Seq(seq), ..BASE };
-            let starts =
-                (0..GAP_STARTS_MAX as u64).map(|run| (RunId(u64::MAX - run), Seq(1 << 52))).collect();
-            let (from, to) = (at(10 + 2 * n), at(11 + 2 * n));
+            let from = Place { seq: Seq((1 << 52) + 2 * n), ..BASE };
+            let starts: Vec<_> =
+                (0..GAP_STARTS_MAX as u64).map(|k| (RunId(u64::MAX - k), from.seq)).collect();
+            let to = Place {
+                run: RunId(u64::MAX - (GAP_STARTS_MAX as u64 - 1)),
+                seq: Seq(from.seq.0 + 1),
+                ..BASE
+            };
             gaps.push(Hole { from, to, cause: Cause::Refused, starts, standing: Standing::Durable });
         }
         gaps

@@ -25,7 +25,7 @@ pub enum SpoolEvent {
     Dropped {
         /// Where the gap that now stands in the log begins.
         from: Place,
-        /// Where it ends.
+        /// Where it ends, or the last of the gaps that stand behind it side by side.
         to: Place,
         /// Why.
         cause: Cause,

@@ -170,6 +170,37 @@ fn a_kill_publishes_nothing_that_is_not_on_the_flash() {
     assert_eq!(walk(&mut spool), published);
 }
 
+/// The older copy of the header hid the newer one, whose index was given out a second time; when the
+/// older copy was overwritten, the file passed for the newest segment and hid what had been published.
+#[test]
+fn the_index_of_a_header_that_got_through_in_half_is_not_used_again() {
+    let mut spool = open(SimDisk::new(1), config(), 1);
+    let mut first_file = Place::ORIGIN;
+    for block in 0..8 {
+        append(&mut spool, 1, 2900).unwrap();
+        match block {
+            1 => first_file = spool.next_durable(),
+            4 => spool.trim(&first_file),
+            _ => {}
+        }
+    }
+    let before = files(spool.disk_mut());
+    let older = spool.disk_mut().content(0).unwrap()[..512].to_vec();
+    append(&mut spool, 1, 2900).unwrap();
+    let mut disk = spool.into_disk();
+    assert_eq!(files(&disk).last().unwrap().0, 0, "the first file is written again: {before:?}");
+    // Of the write that opened the segment all but the first sector got through.
+    disk.overwrite(0, 0, &older);
+    let mut spool = open(disk, config(), 2);
+    append(&mut spool, 1, 100).unwrap();
+    let published = walk(&mut spool);
+    let mut disk = spool.into_disk();
+    // The file is to be written once more, and the power fails within the first sector.
+    disk.overwrite(0, 0, &[0xff; 256]);
+    let mut spool = open(disk, config(), 3);
+    assert_eq!(walk(&mut spool), published);
+}
+
 #[test]
 fn fifty_restarts_while_offline_do_not_eat_the_quota() {
     let config = SpoolConfig { segment_bytes: 128 * 1024, bytes_max: 2 << 20, ..config() };

@@ -363,3 +363,35 @@ fn a_read_that_fails_and_then_works_is_not_taken_for_damage() {
         assert_eq!(lines(&again), 12);
     }
 }
+
+#[test]
+fn a_gap_at_the_end_of_the_log_is_its_end_after_a_restart() {
+    let mut spool = open(SimDisk::new(1), config(), 1);
+    append(&mut spool, 4, 700).unwrap();
+    let end = spool.next_durable();
+    let slot = files(spool.disk_mut())[0].0;
+    // The only frame rots, header and all; a sender finds that, and the gap is written behind it.
+    spool.disk_mut().overwrite(slot, 1024, &[0xff; 900]);
+    assert_eq!(lost(&walk(&mut spool)), 4);
+    let mut spool = open(spool.into_disk(), config(), 2);
+    assert_eq!((spool.next_durable(), spool.tail().seq), (end, end.seq), "the log ends behind its gap");
+    append(&mut spool, 2, 100).unwrap();
+    let seen = walk(&mut spool);
+    assert_eq!((lost(&seen), records(&seen)), (4, 2));
+}
+
+#[test]
+fn a_header_with_an_index_that_nothing_can_follow_is_none() {
+    let mut disk = SimDisk::new(1);
+    let mut header = [0; 512];
+    header[..10].copy_from_slice(b"driftspl\x01\x00");
+    header[16..24].copy_from_slice(&u64::MAX.to_le_bytes());
+    let checksum = driftlog_proto::checksum::crc32c(&header[..508]);
+    header[508..].copy_from_slice(&checksum.to_le_bytes());
+    disk.create(3, 8192).unwrap();
+    disk.write_at(3, 0, &header).unwrap();
+    let mut spool = open(disk, config(), 1);
+    append(&mut spool, 2, 100).unwrap();
+    let mut spool = open(spool.into_disk(), config(), 2);
+    assert_eq!(records(&walk(&mut spool)), 2, "what was appended is the end of the log");
+}

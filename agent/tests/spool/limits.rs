@@ -7,18 +7,18 @@ use driftlog_proto::time::Mono;
 
 use crate::support::*;
 
-/// Bytes that the next frame takes up beside the payload of its block.
-fn overhead(spool: &mut Spool<SimDisk>) -> usize {
+/// Bytes that a frame takes up beside its block's payload of this length, a multiple of 16.
+fn overhead(spool: &mut Spool<SimDisk>, payload: usize) -> usize {
     let before = spool.disk_mut().stats().bytes_written;
-    append(spool, 1, 1024).unwrap();
-    (spool.disk_mut().stats().bytes_written - before) as usize - 1024
+    append(spool, 1, payload).unwrap();
+    (spool.disk_mut().stats().bytes_written - before) as usize - payload
 }
 
 #[test]
 fn a_segment_is_filled_to_its_last_byte() {
     let mut spool = open(SimDisk::new(1), roomy(), 1);
     append(&mut spool, 1, 1024).unwrap();
-    let overhead = overhead(&mut spool);
+    let overhead = overhead(&mut spool, 1024);
     let used = spool.disk_mut().stats().bytes_written as usize;
     // Of sixteen lengths that make the same frame one fits exactly, and so does the longest of them.
     append(&mut spool, 1, 8192 - used - overhead).unwrap();
@@ -39,7 +39,7 @@ fn without_durability_a_mebibyte_may_be_unsynced_and_no_more() {
         SpoolConfig { durability: Durability::None, segment_bytes: 4 << 20, bytes_max: 64 << 20, ..config() };
     let mut spool = open(SimDisk::new(1), lazy, 1);
     append(&mut spool, 1, 1024).unwrap();
-    let overhead = overhead(&mut spool);
+    let overhead = overhead(&mut spool, 64_000);
     spool.sync_now(Mono(0)).unwrap();
     let syncs = spool.disk_mut().stats().syncs;
     for _ in 0..16 {

@@ -6,6 +6,7 @@ mod appending;
 mod crash;
 mod damage;
 mod directory;
+mod elsewhere;
 mod limits;
 mod model;
 mod offline;

@@ -34,6 +34,30 @@ fn the_oldest_is_dropped_and_declared_when_the_spool_is_full() {
     assert_eq!(told, lost(&seen));
 }
 
+/// The event ended with the refused item's gap, and a sender kept what had been dropped behind it.
+#[test]
+fn a_drop_behind_a_refused_item_is_reported_up_to_its_end() {
+    let mut spool = open(SimDisk::new(1), config(), 1);
+    append(&mut spool, 2, 900).unwrap();
+    let place = walk(&mut spool)[1].item.begin;
+    spool.refuse(&place, Cause::Refused).unwrap();
+    let start = walk(&mut spool)[0].item.end;
+    spool.trim(&start);
+    events(&mut spool);
+    let dropped = loop {
+        append(&mut spool, 2, 900).unwrap();
+        if let Some(event) = spool.poll_event() {
+            break event;
+        }
+    };
+    let seen = walk(&mut spool);
+    let causes: Vec<_> = gaps(&seen).iter().map(|gap| gap.cause).collect();
+    assert_eq!(causes, [Cause::Refused, Cause::Overflow]);
+    let SpoolEvent::Dropped { from, to, cause, records } = dropped else { panic!("{dropped:?}") };
+    assert_eq!((from, to), (start, seen[1].item.end));
+    assert_eq!((cause, records), (Cause::Overflow, to.seq.0 - 2));
+}
+
 #[test]
 fn sources_pause_when_the_spool_is_full_and_go_on_when_something_is_acknowledged() {
     let config = SpoolConfig { overflow: Overflow::PauseSources, ..config() };

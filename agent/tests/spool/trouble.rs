@@ -1,6 +1,6 @@
 //! One failure at a time, and exactly what follows from it.
 
-use driftlog_agent::spool::disk::{DiskErrorKind, SimDisk};
+use driftlog_agent::spool::disk::{DiskErrorKind, READ_TRIES, SimDisk};
 use driftlog_proto::item::Cause;
 use driftlog_proto::sender::Kind;
 
@@ -20,6 +20,20 @@ fn a_gap_that_could_not_be_written_goes_along_with_the_next_block() {
     let mut spool = open(spool.into_disk(), roomy(), 2);
     assert_eq!(gaps(&walk(&mut spool)).len(), 1, "it was declared, and stays so");
     assert_eq!(dropped(&mut spool, Cause::Refused), 1);
+}
+
+#[test]
+fn a_read_that_fails_is_tried_again_at_once_and_one_that_cannot_succeed_is_not() {
+    let mut spool = open(SimDisk::new(1), roomy(), 1);
+    append(&mut spool, 1, 100).unwrap();
+    let place = walk(&mut spool)[1].item.begin;
+    spool.disk_mut().fail("read", DiskErrorKind::Io, READ_TRIES - 1);
+    assert!(spool.item_at(&place).unwrap().is_some());
+    spool.disk_mut().fail("read", DiskErrorKind::Io, READ_TRIES);
+    spool.item_at(&place).unwrap_err();
+    assert!(spool.item_at(&place).unwrap().is_some());
+    spool.disk_mut().fail("read", DiskErrorKind::NotFound, 1);
+    spool.item_at(&place).unwrap_err();
 }
 
 #[test]

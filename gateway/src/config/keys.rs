@@ -86,7 +86,8 @@ pub const KEYS: &[Key] = &[
         "receive.memory_bytes_max",
         "67108864",
         BYTES,
-        "Memory for what has arrived and is not yet durable, all devices together.",
+        "Memory for what has arrived and is not yet durable, all devices together. The next item of each lane may \
+         pass it, up to twice this number.",
     ),
     key("receive.credit_bytes_max", "1048576", BYTES, "How much one lane of a device may have on the air."),
     key(

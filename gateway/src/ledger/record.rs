@@ -1,6 +1,7 @@
 //! How a lane stands in the ledger.
 
 use driftlog_proto::ids::{AckNumber, DeviceId, Lane, Place, RunId};
+use driftlog_proto::limits::{RUNS_MAX, SEQ_MAX};
 use serde::{Deserialize, Serialize};
 
 /// The version of [`LaneRecord`]'s encoding.
@@ -65,6 +66,76 @@ impl LaneRecord {
         if version != RECORD_VERSION {
             return None;
         }
-        postcard::from_bytes(rest).ok()
+        postcard::from_bytes(rest).ok().filter(Self::is_sound)
+    }
+
+    /// What every receiver leaves behind, and relies on when it goes on: each run once and behind
+    /// its parent, marks of its own, in each sink only what begins after what the parent has there.
+    fn is_sound(&self) -> bool {
+        let is_sound = |(at, run): (usize, &RunRecord)| {
+            let (before, rest) = self.runs.split_at(at);
+            let parent = before.iter().find(|other| other.run == run.parent.run);
+            let is_marked_soundly = |mark: &Mark| {
+                let reaches = |parent: &RunRecord| {
+                    let same = |other: &&Mark| other.sink == mark.sink;
+                    parent.marks.iter().find(same).is_some_and(|other| other.place.seq >= run.parent.seq)
+                };
+                mark.place.run == run.run
+                    && (run.begin.seq.0..=SEQ_MAX).contains(&mark.place.seq.0)
+                    && parent.is_none_or(reaches)
+            };
+            run.run != RunId::ORIGIN
+                && before.iter().all(|other| other.run != run.run)
+                && rest.iter().all(|other| other.run != run.parent.run)
+                && run.marks.iter().all(is_marked_soundly)
+        };
+        self.runs.len() <= RUNS_MAX && self.runs.iter().enumerate().all(is_sound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use driftlog_proto::ids::{Chain, Seq};
+
+    use super::*;
+
+    /// A run of ten records after `parent`, which the archive has.
+    fn run(number: u64, parent: Place) -> RunRecord {
+        let place = |seq: u64| Place { run: RunId(number), seq: Seq(seq), chain: Chain(number) };
+        let mark = Mark { sink: "archive".to_owned(), place: place(parent.seq.0 + 10), notices: 0 };
+        RunRecord {
+            run: RunId(number),
+            parent,
+            begin: place(parent.seq.0),
+            first_heard: AckNumber::default(),
+            last_echo: AckNumber::default(),
+            marks: vec![mark],
+        }
+    }
+
+    fn two() -> LaneRecord {
+        let first = run(1, Place::ORIGIN);
+        let second = run(2, first.marks[0].place);
+        LaneRecord { runs: vec![first, second], has_forgotten: false }
+    }
+
+    #[test]
+    fn a_record_that_no_receiver_leaves_behind_is_damaged() {
+        let comes_back = |record: &LaneRecord| LaneRecord::decode(&record.encode()).as_ref() == Some(record);
+        assert!(comes_back(&two()));
+        let wrongs: [fn(&mut LaneRecord); 7] = [
+            |record| record.runs.swap(0, 1),
+            |record| record.runs[1].run = RunId(1),
+            |record| record.runs[0].run = RunId::ORIGIN,
+            |record| record.runs[0].marks[0].place.seq = Seq(9),
+            |record| record.runs[1].marks[0].place.run = RunId(1),
+            |record| record.runs[0].marks.clear(),
+            |record| record.runs = (1..=RUNS_MAX as u64 + 1).map(|n| run(n, Place::ORIGIN)).collect(),
+        ];
+        for (at, wrong) in wrongs.into_iter().enumerate() {
+            let mut record = two();
+            wrong(&mut record);
+            assert!(!comes_back(&record), "{at}: {record:?}");
+        }
     }
 }

@@ -49,13 +49,18 @@ impl Receiver {
                 Err(Verdict::Dropped(Dropped::UnknownRun))
             };
         };
-        let Some(next) = self.runs.get(at).map(|run| run.next) else {
+        let Some(run) = self.runs.get(at) else {
             return Err(Verdict::Dropped(Dropped::UnknownRun));
         };
-        let overlaps = block.first < next.seq && end.seq > next.seq;
+        let next = run.next;
         let contradicts_next = block.first == next.seq && !is_same(block.prev, next.chain);
-        let contradicts_last = end.seq == next.seq && !is_same(end.chain, next.chain);
-        if overlaps || contradicts_next || contradicts_last {
+        // After a rewind some sink may be further than `next`: it has a history already.
+        let ends = run.marks.iter().flatten().chain([&next]);
+        let contradicts_end = ends.into_iter().any(|known| {
+            let overlaps = block.first < known.seq && end.seq > known.seq;
+            overlaps || (end.seq == known.seq && !is_same(end.chain, known.chain))
+        });
+        if contradicts_next || contradicts_end {
             self.state(at, Notice::RunTwice);
             return Err(Verdict::Dropped(Dropped::RunTwice));
         }

@@ -7,7 +7,8 @@
 //! Costs: a ring of [`IN_FLIGHT_ITEMS_MAX`] entries (lengths and places, no payload).
 //!
 //! Invariants, checked by `Sender::check` after every change in debug builds:
-//! - S1: the ring is one contiguous piece of the log that begins at the base.
+//! - S1: the ring is one contiguous piece of the log that begins at the base, or above it where the
+//!   gateway has all that lies between.
 //! - S2: the bytes on the air are the sum over the entries that are on the air.
 //! - S3: without a link nothing is on the air.
 
@@ -75,6 +76,11 @@ pub trait Log {
     fn item_at(&mut self, place: &Place) -> Option<Stored>;
     /// What stands at number `seq` of `run`, above the base.
     fn boundary(&mut self, run: RunId, seq: Seq) -> Boundary;
+    /// Where the log leaves `run` below number `seq`, above the base: the place before the next
+    /// run's start. A log that never forgets what it published need not know.
+    fn leaves(&mut self, _run: RunId, _seq: Seq) -> Option<Place> {
+        None
+    }
     /// Everything before `place` is acknowledged: it becomes the base. `place` is a boundary
     /// above the base, or lies inside a gap, whose beginning moves there.
     fn trim(&mut self, place: &Place);
@@ -125,6 +131,8 @@ pub enum NackAction {
 #[derive(Debug)]
 pub struct Sender {
     base: Place,
+    /// Above the base: what lies between need not be sent, though it is not acknowledged.
+    skipped: Option<Place>,
     ring: heapless::Deque<Flight, IN_FLIGHT_ITEMS_MAX>,
     linked: bool,
     credit: u32,
@@ -140,6 +148,7 @@ impl Sender {
     pub const fn new(base: Place, in_flight_bytes_max: u32) -> Self {
         Self {
             base,
+            skipped: None,
             ring: heapless::Deque::new(),
             linked: false,
             credit: 0,
@@ -190,6 +199,9 @@ impl Sender {
 
     /// A gateway of a new generation speaks: it may have forgotten whatever it had not committed.
     pub fn handle_generation(&mut self) {
+        if self.skipped.take().is_some() {
+            self.ring.clear();
+        }
         self.recall();
     }
 
@@ -254,17 +266,41 @@ impl Sender {
                 Boundary::InsideGap => {
                     log.trim(place);
                     self.base = *place;
+                    if self.skipped.take().is_some() {
+                        self.ring.clear();
+                    }
                     self.shorten_gap(log);
                     progress.advanced = true;
                     return;
                 }
-                Boundary::Unknown => return,
+                Boundary::Unknown => return self.skip(place, log),
             }
         }
         log.trim(place);
         self.base = *place;
+        self.skipped = None;
         self.account();
         progress.advanced = true;
+    }
+
+    /// The gateway has more of this run than the log: the flash forgot what it had published, and
+    /// the log has gone on in another run. Its chain cannot be compared, so that nothing is freed;
+    /// but what the log has of the run need not be sent, which may be more than the window. The next
+    /// run's start is; with its acknowledgement everything before it is freed.
+    fn skip(&mut self, place: &Place, log: &mut impl Log) {
+        let Some(leaves) = log.leaves(place.run, place.seq).filter(|at| self.skipped != Some(*at)) else {
+            return;
+        };
+        match self.ring.iter().position(|flight| flight.item.begin == leaves) {
+            Some(at) => {
+                for _ in 0..at {
+                    self.ring.pop_front();
+                }
+            }
+            None => self.ring.clear(),
+        }
+        self.skipped = Some(leaves);
+        self.account();
     }
 
     /// The base moved into a gap, which now begins there; what follows it stays on the air.
@@ -342,7 +378,10 @@ impl Sender {
                 }
                 self.ring.clear();
             }
-            _ => self.ring.clear(),
+            _ => {
+                self.skipped = None;
+                self.ring.clear();
+            }
         }
         self.account();
         self.check();
@@ -415,7 +454,7 @@ impl Sender {
         if self.ring.is_full() {
             return None;
         }
-        let place = self.ring.back().map_or(self.base, |flight| flight.item.end);
+        let place = self.ring.back().map_or(self.skipped.unwrap_or(self.base), |flight| flight.item.end);
         // Without room in the window the log is not even read, but for the very first item.
         if !self.ring.is_empty() && self.in_flight_bytes >= window {
             return None;
@@ -466,7 +505,7 @@ impl Sender {
         if !cfg!(debug_assertions) {
             return;
         }
-        let mut place = self.base;
+        let mut place = self.skipped.unwrap_or(self.base);
         let mut bytes = 0;
         for flight in &self.ring {
             assert!(flight.item.begin == place, "S1: {:?} does not begin at {place:?}", flight.item);

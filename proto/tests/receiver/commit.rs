@@ -1,7 +1,7 @@
 //! Marks, and going back to them (rules 6 and 10).
 
 use driftlog_proto::ids::{Place, RunId};
-use driftlog_proto::receiver::{Notice, Run, Verdict};
+use driftlog_proto::receiver::{Dropped, Notice, Run, Verdict};
 
 use crate::lane::*;
 
@@ -106,7 +106,7 @@ fn three_starts_due() -> Lane {
         run.marks[0] = Some(mark);
         run
     };
-    let one = marked(root(1), driftlog_proto::ids::Place::ORIGIN, place(1, 3));
+    let one = marked(root(1), Place::ORIGIN, place(1, 3));
     let two = marked(start(2, place(1, 3)), place(1, 3), place(2, 5));
     let three = marked(start(3, place(2, 5)), place(2, 5), place(3, 5));
     Lane::loaded(TWO, vec![one, two, three])
@@ -178,14 +178,14 @@ fn a_notice_is_stated_again_after_a_rewind_unless_every_sink_has_it() {
 #[test]
 #[should_panic(expected = "R3: RunId(0000000000000001) stands twice")]
 fn a_ledger_with_a_run_twice_is_not_loaded() {
-    let run = Run::new(place(1, 0).run, driftlog_proto::ids::Place::ORIGIN, place(1, 0), number(0, 1));
+    let run = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
     Lane::loaded(ONE, vec![run, run]);
 }
 
 #[test]
 #[should_panic(expected = "R3: a parent after")]
 fn a_ledger_with_a_child_before_its_parent_is_not_loaded() {
-    let parent = Run::new(place(1, 0).run, driftlog_proto::ids::Place::ORIGIN, place(1, 0), number(0, 1));
+    let parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
     let child = Run::new(place(2, 0).run, place(1, 3), place(2, 3), number(0, 1));
     Lane::loaded(ONE, vec![child, parent]);
 }
@@ -193,11 +193,47 @@ fn a_ledger_with_a_child_before_its_parent_is_not_loaded() {
 #[test]
 #[should_panic(expected = "R4: RunId(0000000000000002) is marked before its parent")]
 fn a_ledger_with_a_child_marked_before_its_parent_is_not_loaded() {
-    let mut parent = Run::new(place(1, 0).run, driftlog_proto::ids::Place::ORIGIN, place(1, 0), number(0, 1));
+    let mut parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
     parent.marks[0] = Some(place(1, 2));
     let mut child = Run::new(place(2, 0).run, place(1, 3), place(2, 3), number(0, 1));
     child.marks[0] = Some(place(2, 3));
     Lane::loaded(ONE, vec![parent, child]);
+}
+
+#[test]
+fn a_fork_that_the_ledger_shows_is_stated_after_loading_unless_it_was() {
+    let loaded = |at: u64, begins: &[u64], is_durable: bool| {
+        let mut parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
+        parent.marks[0] = Some(place(1, at));
+        parent.notices_durable[0] = u8::from(is_durable);
+        let children = begins.iter().zip(2..).map(|(n, run)| {
+            let begin = place(run, *n);
+            Run::new(begin.run, place(1, *n), begin, number(0, 1))
+        });
+        let runs = std::iter::once(parent).chain(children).collect();
+        Lane::loaded(ONE, runs).out().contains(&Out::Notice(Notice::Fork, 1))
+    };
+    assert!(!loaded(4, &[], false) && !loaded(4, &[4], false), "a child at the end is none");
+    assert!(!loaded(4, &[6], false), "nor one that is still to come");
+    assert!(loaded(4, &[3], false));
+    assert!(loaded(4, &[4, 4], false) && loaded(4, &[4, 4, 4], false));
+    assert!(!loaded(4, &[3], true) && !loaded(4, &[4, 4], true));
+}
+
+#[test]
+fn a_fork_that_is_found_at_loading_follows_a_start_that_is_due() {
+    // The second sink lacks the parent's start; the first is further than the second will ever be.
+    let loaded = |durable: [u8; 2]| {
+        let mut parent = Run::new(place(1, 0).run, Place::ORIGIN, place(1, 0), number(0, 1));
+        parent.marks[0] = Some(place(1, 4));
+        parent.notices_durable[..2].copy_from_slice(&durable);
+        let child = Run::new(place(2, 3).run, place(1, 3), place(2, 3), number(0, 1));
+        Lane::loaded(TWO, vec![parent, child]).out()
+    };
+    let (start, fork) = (Out::Start(place(1, 0)), Out::Notice(Notice::Fork, 1));
+    assert_eq!(loaded([0, 0]), [start, fork]);
+    assert_eq!(loaded([1, 0]), [start, fork], "one sink has it, the other does not");
+    assert_eq!(loaded([1 | 16, 1 | 2]), [start], "both have it; what only one has is stated when it is seen");
 }
 
 /// A simulated world: the start of the child was committed, then the gateway died; the fork's
@@ -218,4 +254,22 @@ fn a_fork_is_stated_after_a_crash_between_the_child_s_start_and_the_notice() {
         let stated = lane.out().contains(&Out::Notice(Notice::Fork, 1));
         assert_eq!(stated, is_forked, "marks {marks:?}");
     }
+}
+
+#[test]
+fn a_block_across_what_another_sink_has_already_is_not_taken() {
+    let rewound = || {
+        let mut lane = two_sinks();
+        lane.store(place(1, 2));
+        lane.receiver.handle_stored(1, &place(1, 0));
+        lane.receiver.handle_rewound(lane.issued);
+        assert_eq!(lane.run(1).next, place(1, 0), "the second sink has nothing of the run yet");
+        lane
+    };
+    // The first sink would get the records 0 and 1 twice.
+    assert_eq!(rewound().hear(&block(1, 0, 3)), Verdict::Dropped(Dropped::RunTwice));
+    let other = block_between(place(1, 0), otherwise(place(1, 2)));
+    assert_eq!(rewound().hear(&other), Verdict::Dropped(Dropped::RunTwice), "others under the same numbers");
+    // The same again, and what follows.
+    rewound().keep(&[block(1, 0, 2), block(1, 2, 4)]);
 }

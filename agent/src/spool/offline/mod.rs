@@ -9,6 +9,7 @@ mod verify;
 use std::path::Path;
 
 use driftlog_proto::ids::{Lane, Place};
+use driftlog_proto::item;
 use driftlog_proto::sender::{Kind, Stored};
 
 pub use export::{ExportError, ExportFormat, Exported};
@@ -130,6 +131,9 @@ impl<D: Disk> Offline<D> {
             Kind::Start => self.buf.truncate(frame.start_bytes as usize),
             _ => drop(self.buf.drain(..(frame.start_bytes as usize).min(self.buf.len()))),
         }
-        is_whole && self.buf.len() == item.bytes as usize
+        // A frame and the item in it may both be whole and speak of different places.
+        is_whole
+            && item::open(&self.buf)
+                .is_ok_and(|(header, _)| (header.begin(), header.end(&self.buf)) == (item.begin, item.end))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use driftlog_proto::item;
 use driftlog_proto::sender::Kind;
 use serde::Serialize;
 
@@ -56,8 +55,7 @@ impl<D: Disk> Offline<D> {
         while place != self.end() {
             let step = self.step(&place);
             match &step {
-                // The frame's checksum was right; this checks the item's own as well.
-                Step::Item(item) if item::open(&self.buf).is_ok() => {
+                Step::Item(item) => {
                     seen.bytes += u64::from(item.bytes);
                     match item.kind {
                         Kind::Start => seen.starts += 1,
@@ -68,10 +66,10 @@ impl<D: Disk> Offline<D> {
                     }
                 }
                 Step::Gap(hole) => seen.gaps.push(GapSummary::of(hole)),
-                step => seen.damaged.push(DamageSummary {
+                Step::Damaged(to) => seen.damaged.push(DamageSummary {
                     from: PlaceSummary::of(&place),
-                    to: PlaceSummary::of(&step.end()),
-                    records: step.end().seq.since(place.seq),
+                    to: PlaceSummary::of(to),
+                    records: to.seq.since(place.seq),
                 }),
             }
             place = step.end();

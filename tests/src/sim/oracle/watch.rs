@@ -56,6 +56,7 @@ impl Watch {
     /// A gateway says something; `sinks` are those that it has.
     pub(crate) fn told(&mut self, device: &DeviceId, bytes: &[u8], sinks: &[Sink], credit_max: u64) {
         let Ok((Down::Ack(ack), _)) = message::decode::<Down>(bytes) else { return };
+        log::info!("{device} is told {ack:?}");
         self.numbered(device, &ack);
         for lane in &ack.lanes {
             if u64::from(lane.credit) > credit_max {

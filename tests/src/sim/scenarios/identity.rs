@@ -1,5 +1,6 @@
 //! Spools that are copied, wiped, forgetful; ledgers that are lost; sources that shrink.
 
+use driftlog_agent::spool::Durability;
 use driftlog_agent::spool::disk::PowerCut;
 use driftlog_gateway::rebuild::{RebuildOptions, rebuild};
 use driftlog_gateway::sink::Notice;
@@ -186,5 +187,31 @@ fn after_a_rebuild_a_device_that_was_restarted_is_not_taken_for_a_clone() {
         world.settle();
         let archived = world.assert_complete();
         assert_eq!(archived.noticed(Notice::Clone), 0, "{:#?}", archived.report);
+    }
+}
+
+/// A simulated world: the gateway acknowledged more of a run than the flash still had, and the log
+/// before the fork was longer than the window, so that the next run never came.
+#[test]
+fn a_fork_behind_more_than_a_window_does_not_stop_the_device_for_ever() {
+    for seed in 0..8 {
+        let mut world = World::with_device(seed, |config| {
+            config.urgent_min = None;
+            config.apps = 1;
+            config.style.long_per_mille = 1_000;
+            config.bulk.durability = Durability::None;
+        });
+        world.write(0, 24);
+        world.run_ms(1_500);
+        world.machines[0].die(PowerCut::Tear);
+        let now = world.now;
+        world.machines[0].reboot(now);
+        world.machines[0].suffered.forgot = true;
+        world.machines[0].start_at = now;
+        world.write(0, 5);
+        world.settle();
+        let archived = world.archived();
+        world.assert_promise(&archived);
+        assert_eq!(archived.compare(&world.machines[0]).lost, 0);
     }
 }

@@ -1,0 +1,128 @@
+//! A file whose sync failed: what it held is written elsewhere, and what cannot be read back is declared.
+
+use driftlog_agent::spool::disk::{DiskErrorKind, SimDisk};
+use driftlog_agent::spool::{Durability, Spool, SpoolConfig, SpoolEvent};
+use driftlog_proto::ids::Place;
+use driftlog_proto::item::Cause;
+use driftlog_proto::time::Mono;
+
+use crate::support::*;
+
+fn interval() -> SpoolConfig {
+    SpoolConfig { durability: Durability::Interval { ms: 10 }, ..roomy() }
+}
+
+/// Five blocks of which only the first is known to be on the flash; the sync of the others failed.
+fn failed() -> (Spool<SimDisk>, Vec<Place>) {
+    let mut spool = open(SimDisk::new(1), interval(), 1);
+    let mut begins = Vec::new();
+    for n in 0..5 {
+        begins.push(spool.tail());
+        append_at(&mut spool, Mono(n), 1, 300).unwrap();
+    }
+    spool.disk_mut().fail("sync", DiskErrorKind::Io, 1);
+    spool.sync(Mono(0).plus_ms(50)).unwrap_err();
+    assert!(matches!(events(&mut spool)[..], [SpoolEvent::Poisoned { .. }]));
+    (spool, begins)
+}
+
+/// Where the block that begins at this place stands in the first file.
+fn offset_of(disk: &SimDisk, at: Place) -> (u32, usize) {
+    let slot = files(disk)[0].0;
+    let sealed = block(at, 1, 300);
+    let content = disk.content(slot).unwrap();
+    (slot, content.windows(sealed.len()).position(|window| window == sealed).unwrap())
+}
+
+#[test]
+fn what_a_failed_file_held_goes_to_another_and_nothing_is_said_to_be_lost() {
+    let (mut spool, _) = failed();
+    spool.sync_now(Mono(0)).unwrap();
+    assert_eq!(spool.usage().segments, 2, "the failed file is not written again");
+    assert!(events(&mut spool).is_empty());
+    let seen = walk(&mut spool);
+    assert_eq!((records(&seen), lost(&seen)), (5, 0));
+    let mut spool = open(spool.into_disk(), interval(), 2);
+    assert_eq!(walk(&mut spool), seen);
+    assert_eq!(spool.recovery_sentence(), None);
+}
+
+#[test]
+fn a_block_of_a_failed_file_that_cannot_be_read_back_is_declared() {
+    // Not the last one: nothing behind it says after a restart that it was declared.
+    for victim in 1..4 {
+        let (mut spool, begins) = failed();
+        let (slot, at) = offset_of(spool.disk_mut(), begins[victim]);
+        spool.disk_mut().flip(slot, at + 100, 3);
+        spool.sync_now(Mono(0)).unwrap();
+        let seen = walk(&mut spool);
+        let gaps = gaps(&seen);
+        assert_eq!((records(&seen), gaps.len()), (4, 1), "block {victim}");
+        assert_eq!((gaps[0].from, gaps[0].cause, gaps[0].records()), (begins[victim], Cause::Corruption, 1));
+        let told = events(&mut spool);
+        assert!(matches!(told[..], [SpoolEvent::Dropped { records: 1, cause: Cause::Corruption, .. }]));
+        let mut spool = open(spool.into_disk(), interval(), 2);
+        assert_eq!(walk(&mut spool), seen);
+        assert_eq!(dropped(&mut spool, Cause::Corruption), 1);
+        assert_eq!(lines(&spool), 5, "they are not read again: it is declared");
+    }
+}
+
+#[test]
+fn cursors_are_carried_over_too_and_outlive_the_checkpoint_before_them() {
+    let (mut spool, _) = failed();
+    spool.append_cursors(Mono(0), &[(77, b"quiet")], &[]).unwrap();
+    append_at(&mut spool, Mono(0), 1, 300).unwrap();
+    spool.sync_now(Mono(0)).unwrap();
+    append_at(&mut spool, Mono(0), 1, 300).unwrap();
+    spool.sync_now(Mono(0)).unwrap();
+    let whole = walk(&mut spool);
+    let mut disk = spool.into_disk();
+    let last = files(&disk).last().copied().unwrap();
+    for at in 1024..1100 {
+        disk.flip(last.0, at, 1);
+    }
+    let mut spool = open(disk, interval(), 2);
+    assert_eq!(walk(&mut spool), whole);
+    assert!(spool.recovery().cursors_lost, "some may be");
+    assert_eq!(lines(&spool), 7);
+}
+
+#[test]
+fn a_start_that_was_never_synced_is_carried_over_with_its_block() {
+    let told = |seen: &[Published]| -> Vec<_> {
+        seen.iter()
+            .map(|published| (published.item.begin, published.item.end, published.header.clone()))
+            .collect()
+    };
+    let mut spool = open(SimDisk::new(1), roomy(), 1);
+    append(&mut spool, 2, 300).unwrap();
+    let whole = told(&walk(&mut spool));
+    let mut disk = spool.into_disk();
+    // At the start, and once more when it is tried again.
+    disk.fail("sync", DiskErrorKind::Io, 2);
+    let mut spool = open(disk, roomy(), 2);
+    assert_eq!(spool.next_durable(), Place::ORIGIN);
+    assert!(walk(&mut spool).is_empty());
+    append(&mut spool, 2, 300).unwrap();
+    assert_eq!(told(&walk(&mut spool))[..2], whole);
+    let mut spool = open(spool.into_disk(), roomy(), 3);
+    let seen = told(&walk(&mut spool));
+    assert_eq!((&seen[..2], seen.len()), (&whole[..], 4));
+    assert_eq!(lines(&spool), 4);
+}
+
+#[test]
+fn what_was_found_unsynced_at_the_start_is_written_again_where_it_stands() {
+    let mut spool = open(SimDisk::new(1), roomy(), 1);
+    append(&mut spool, 2, 300).unwrap();
+    append(&mut spool, 2, 300).unwrap();
+    let whole = walk(&mut spool);
+    let mut disk = spool.into_disk();
+    disk.fail("sync", DiskErrorKind::Io, 1);
+    let mut spool = open(disk, roomy(), 2);
+    assert!(!spool.is_synced());
+    spool.sync_now(Mono(0)).unwrap();
+    assert!(spool.is_synced() && events(&mut spool).is_empty());
+    assert_eq!((walk(&mut spool), spool.usage().segments), (whole, 1));
+}
