@@ -1,7 +1,5 @@
 //! The receiver of one lane alone, item by item: what it says to each, and what comes out of it.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it did not expect")]
-
 mod admission;
 mod base;
 mod commit;

@@ -158,13 +158,13 @@ fn a_run_that_is_not_stored_to_its_end_or_whose_child_is_not_begun_is_never_forg
     let next = start(most + 1, place(most, most));
     // Nothing is stored at all: there is no room, and the start waits.
     let mut lane = unfinished(|_| false);
-    lane.keep(&[next.clone()]);
+    lane.keep(std::slice::from_ref(&next));
     assert_eq!(lane.known().len(), RUNS_MAX);
     assert_eq!(lane.receiver.held_items(), 1);
     assert!(lane.out().is_empty() && !lane.receiver.has_forgotten());
     // Run 1 is stored to its end, and its child is not begun in the sink.
     let mut lane = unfinished(|run| run == 1);
-    lane.keep(&[next.clone()]);
+    lane.keep(std::slice::from_ref(&next));
     assert_eq!(lane.known()[0], 1);
     // With its child begun it is finished; the child is not.
     lane.store(place(2, 1));

@@ -59,7 +59,7 @@ fn the_wait_is_three_smoothed_round_trips() {
     world.hint(2, 1, 2);
     world.ack(1_000_000, &[place(2)]);
     assert_eq!(world.publish(1_000_000), [2]);
-    assert_eq!(world.sender.poll_deadline(), at(1_000_000 + 3 * ((7 + RESEND_MS_MAX) / 8)));
+    assert_eq!(world.sender.poll_deadline(), at(1_000_000 + 3 * RESEND_MS_MAX.div_ceil(8)));
 }
 
 #[test]
