@@ -6,8 +6,7 @@ use driftlog_agent::spool::disk::{OsDisk, SimDisk};
 use driftlog_agent::spool::offline::{ExportFormat, Exported, Offline};
 use driftlog_agent::spool::{Spool, SpoolConfig};
 use driftlog_proto::block::{Codec, Ending, Format, Packer, Part, Record, Severity, Source, WORKSPACE_BYTES};
-use driftlog_proto::checksum::crc32c_seeded;
-use driftlog_proto::ids::{BootId, Lane, Place, RunId, Seq};
+use driftlog_proto::ids::{BootId, Lane, RunId};
 use driftlog_proto::item::{self, BlockHeader, Cause, ItemHeader};
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
@@ -213,30 +212,4 @@ fn a_real_directory_is_written_recovered_and_read_offline() {
     let mut spool = opened(9);
     assert_eq!(spool.next_durable().seq.0, 5 * 41);
     walk(&mut spool);
-}
-
-#[test]
-fn an_item_that_speaks_of_another_place_than_its_frame_is_damaged() {
-    let mut spool = open(SimDisk::new(1), config(), 1);
-    let begin = spool.tail();
-    append(&mut spool, 2, 300).unwrap();
-    let mut disk = spool.into_disk();
-    let slot = files(&disk)[0].0;
-    let content = disk.content(slot).unwrap().to_vec();
-    let number = |at: usize| u32::from_le_bytes(content[at..at + 4].try_into().unwrap());
-    let (salt, start) = (number(12), usize::from(content[1024 + 26]));
-    let mut frame = content[1024..1024 + 64 + start + number(1024 + 28) as usize].to_vec();
-    // A block of as many bytes that is whole, and says that its records are others.
-    let place = Place { seq: Seq(1), ..begin };
-    frame.splice(64 + start.., block(place, 2, 300));
-    let checksum = crc32c_seeded(salt, &[&frame[64..]]).to_le_bytes();
-    frame[4..8].copy_from_slice(&checksum);
-    let checksum = crc32c_seeded(salt, &[&frame[4..64]]).to_le_bytes();
-    frame[..4].copy_from_slice(&checksum);
-    disk.overwrite(slot, 1024, &frame);
-    let mut offline = Offline::new(disk).unwrap();
-    let verification = offline.verify(&mut |_| ());
-    assert_eq!((verification.starts, verification.records, verification.damaged.len()), (1, 0, 1));
-    let (_, exported) = export(&mut offline, ExportFormat::Ndjson);
-    assert_eq!(exported, Exported { damaged: 2, ..Exported::default() });
 }
