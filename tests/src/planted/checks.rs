@@ -1,5 +1,8 @@
-//! The checks, in the order in which they are tried: the simulated worlds first, which judge by
-//! what came out, then the suites of single parts.
+//! The checks, in the order in which they are tried: first the one that is expected to catch a bug,
+//! then the simulated worlds, which judge by what came out, and the suites of single parts.
+
+use super::list::Bug;
+use super::options::Options;
 
 /// What is built and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +63,7 @@ pub(super) const CHECKS: [Check; 14] = [
     Check {
         name: "sim",
         program: Program { package: "driftlog-tests", suite: Some("driftlog"), is_binary: true },
-        args: &["sim", "--no-shrink", "--jobs", "1"],
+        args: &["sim", "--no-shrink", "--no-known", "--jobs", "1"],
         seeds: Some(Seeds { given: Given::Option("--seeds"), count: 1000, first: 10 }),
     },
     Check {
@@ -87,3 +90,21 @@ pub(super) const CHECKS: [Check; 14] = [
     plain("gateway", own("driftlog-gateway")),
     plain("proto", own("driftlog-proto")),
 ];
+
+/// The checks that are tried for a bug, in this order.
+pub(super) fn tried_for(bug: &Bug, options: &Options) -> impl Iterator<Item = &'static Check> {
+    let is_expected = |check: &&Check| check.name == bug.found_by;
+    let others = CHECKS.iter().filter(move |check| !is_expected(check));
+    CHECKS.iter().filter(is_expected).chain(others.take(if options.is_expected { 0 } else { CHECKS.len() }))
+}
+
+/// The checks that are tried for any of these bugs.
+pub(super) fn needed<'b>(
+    bugs: impl Iterator<Item = &'b Bug> + Clone,
+    options: &Options,
+) -> Vec<&'static Check> {
+    let is_needed = |check: &&Check| {
+        bugs.clone().any(|bug| tried_for(bug, options).any(|tried| tried.name == check.name))
+    };
+    CHECKS.iter().filter(is_needed).collect()
+}

@@ -194,6 +194,22 @@ fn what_follows_a_truncation_waits_until_the_lines_before_it_are_sealed() {
 }
 
 #[test]
+fn cursors_of_a_frame_that_was_refused_are_offered_with_the_next_one() {
+    let mut rig = rig(&["/log/*.log"]);
+    rig.files.append("/log/a.log", b"one\n");
+    assert_eq!(rig.poll(usize::MAX), 1);
+    // Nobody says that they are sealed: the spool has not taken the frame.
+    let mut offered = 0;
+    rig.sources().changed_cursors(|_, _| offered += 1);
+    assert_eq!(offered, 1);
+    rig.seal();
+    assert_eq!(rig.cursors.len(), 1);
+    rig.restart();
+    rig.drain();
+    rig.assert_contents(&[b"one\n"]);
+}
+
+#[test]
 fn a_deleted_file_is_read_to_its_end_and_its_unfinished_line_is_given_out() {
     let mut rig = rig(&["/log/*.log"]);
     rig.files.append("/log/a.log", b"one\n");
