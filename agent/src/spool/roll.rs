@@ -159,8 +159,14 @@ impl<D: Disk> Spool<D> {
         Some(anew)
     }
 
-    /// Declares what lies between two places gone. Not durable before the next frame with gaps.
+    /// Declares what lies between two places gone, as far as it is not acknowledged. Not durable before
+    /// the next frame with gaps.
     pub(crate) fn declare(&mut self, from: &Place, to: &Place, cause: Cause) -> Result<(), SpoolError> {
+        let from = if self.log.key(from) < self.log.key(&self.log.base) { &self.log.base } else { from };
+        if self.log.key(to) <= self.log.key(from) {
+            return Ok(());
+        }
+        let from = &from.clone();
         let mut gaps = self.log.gaps.clone();
         let records = match gaps.cover(&self.log.runs, from, to, cause) {
             Ok(records) => records,
