@@ -291,6 +291,17 @@ fn declare<D: Disk>(
     log.gaps = std::mem::take(&mut state.gaps);
     log.gaps.trim(&log.runs, &log.base);
     let mut missing = Vec::new();
+    if let Some(end) =
+        log.gaps.iter().next_back().map(|last| last.to).filter(|to| log.key(to) > log.key(&log.end))
+    {
+        // The last items could not be written again after a failed sync: their gap is the end of the log.
+        missing.push((log.end, end));
+        if log.tip.synced == log.tip.used {
+            log.tip.synced_end = end;
+        }
+        log.end = end;
+        log.tip.durable_end = end;
+    }
     let frontier = log.gaps.past(&log.base);
     if let Some(first) = log.segments.front().filter(|first| log.key(&frontier) < log.key(&first.first)) {
         report.missing_segments += 1;

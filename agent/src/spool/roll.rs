@@ -137,6 +137,10 @@ impl<D: Disk> Spool<D> {
         if end != self.log.end {
             missing.push((end, self.log.end));
         }
+        if !missing.is_empty() {
+            // The cursors of what is declared count too, and stand behind those that are carried over.
+            carried.push(self.cursors_anew());
+        }
         for (from, to) in missing {
             self.declare(&from, &to, Cause::Corruption)?;
         }
@@ -146,6 +150,30 @@ impl<D: Disk> Spool<D> {
         let frames: Vec<_> = carried.iter().map(Carried::frame).collect();
         self.trail.clear();
         self.open_segment(&opening, &frames, self.log.end, Need::State)
+    }
+
+    /// A frame with all cursors and no item, at the end of the log.
+    fn cursors_anew(&self) -> Carried {
+        let writer =
+            TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: false, gaps: None };
+        let mut bytes = Vec::new();
+        writer.encode(self.cursors(), &[], &mut bytes);
+        let end = self.log.end;
+        let header = FrameHeader {
+            items_checksum: 0,
+            tail_checksum: 0,
+            offset: 0,
+            synced: 0,
+            is_checkpoint: false,
+            start_bytes: 0,
+            block_bytes: 0,
+            tail_bytes: bytes.len() as u32,
+            count: 0,
+            first: end.seq,
+            previous: end.chain,
+            end: end.chain,
+        };
+        Carried { header, bytes }
     }
 
     /// The tail of a frame that is carried over: its cursors, under the base and the gaps of now, which

@@ -50,7 +50,7 @@ fn what_a_failed_file_held_goes_to_another_and_nothing_is_said_to_be_lost() {
 #[test]
 fn a_block_of_a_failed_file_that_cannot_be_read_back_is_declared() {
     // Not the last one: nothing behind it says after a restart that it was declared.
-    for victim in 1..4 {
+    for victim in 1..5 {
         let (mut spool, begins) = failed();
         let (slot, at) = offset_of(spool.disk_mut(), begins[victim]);
         spool.disk_mut().flip(slot, at + 100, 3);
