@@ -32,7 +32,7 @@ pub(super) fn build(
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(place.join("work")).env("CARGO_TARGET_DIR", &target);
-    command.args(["test", "--no-run", "--workspace", "--message-format=json-render-diagnostics"]);
+    command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
     command.args(targets(checks));
     // It is built once and then only when a bug or the source changes.
     command.env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_INCREMENTAL", "0");
@@ -70,7 +70,8 @@ fn targets(checks: &[&Check]) -> BTreeSet<String> {
         Some(_) if program.is_binary => "--test=documents".to_owned(),
         Some(suite) => format!("--test={suite}"),
     };
-    checks.iter().map(|check| target(check.program)).collect()
+    let package = |program: Program| format!("--package={}", program.package);
+    checks.iter().flat_map(|check| [package(check.program), target(check.program)]).collect()
 }
 
 /// What a message of cargo says about a program, if it is about this one.

@@ -53,7 +53,7 @@ impl Bench {
         for check in checks {
             let ran = self.run(check, 0, options.seeds)?;
             if let Some(verdict) = ran.verdict {
-                let said = self.said(check, 0);
+                let said = self.said_by(check, 0);
                 tell(&format!("{}: {}, although no bug is planted", verdict.check, verdict.what))?;
                 let below = verdict.seeds.filter(|seeds| *seeds > 1);
                 let fewer = below.map(|seeds| format!("; `--seeds {}` stays below it", seeds - 1));
@@ -82,13 +82,13 @@ impl Bench {
     }
 
     /// What a check says with this bug switched on goes there, and stays there if it fails.
-    fn said(&self, check: &Check, bug: usize) -> PathBuf {
+    fn said_by(&self, check: &Check, bug: usize) -> PathBuf {
         self.said.join(format!("{bug}-{}.txt", check.name.replace(' ', "-")))
     }
 
     fn run_once(&self, check: &Check, bug: usize, seeds: Option<(Seeds, u64, u64)>) -> io::Result<Ran> {
         let built = self.programs.get(&check.program).ok_or_else(|| io::Error::other("it was not built"))?;
-        let path = self.said(check, bug);
+        let path = self.said_by(check, bug);
         let said = File::create(&path)?;
         let mut command = Command::new("sh");
         let limits =
