@@ -14,7 +14,7 @@ usage: cargo planted [-- OPTIONS]    or    driftlog planted [OPTIONS]
   --list         show the bugs and end
   --only TEXT    only the bugs with this in their name; more than once: any of them
   --draw N       only N of the bugs, drawn by the commit: each commit tries others
-  --seeds N      at most so many seeds for each check that takes seeds
+  --seeds N      at most so many simulated worlds (1000 unless given)
   --expected     only the check that the list names for a bug, not the others when that passes
   --blind        without debug assertions: what is found by its outcome alone
   --jobs N       so many bugs at once (1 unless given)

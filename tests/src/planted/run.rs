@@ -55,7 +55,8 @@ impl Bench {
             if let Some(verdict) = ran.verdict {
                 let said = self.said_by(check, 0);
                 tell(&format!("{}: {}, although no bug is planted", verdict.check, verdict.what))?;
-                let below = verdict.seeds.filter(|seeds| *seeds > 1);
+                let may_be_fewer = check.seeds.is_some_and(|seeds| seeds.may_be_fewer);
+                let below = verdict.seeds.filter(|seeds| may_be_fewer && *seeds > 1);
                 let fewer = below.map(|seeds| format!("; `--seeds {}` stays below it", seeds - 1));
                 tell(&format!("hint: {} has what it said{}", said.display(), fewer.unwrap_or_default()))?;
                 return Ok(None);
@@ -69,7 +70,7 @@ impl Bench {
     /// Runs a check with this bug switched on (0: none), as many seeds as it takes to catch it.
     pub(super) fn run(&self, check: &Check, bug: usize, most: Option<u64>) -> io::Result<Ran> {
         let Some(seeds) = check.seeds else { return self.run_once(check, bug, None) };
-        let count = most.unwrap_or(seeds.count);
+        let count = most.filter(|_| seeds.may_be_fewer).unwrap_or(seeds.count);
         let (mut from, mut step) = (0, if bug == 0 { count } else { seeds.first });
         let mut ran = Ran::default();
         while from < count && ran.verdict.is_none() {
