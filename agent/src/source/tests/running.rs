@@ -409,11 +409,10 @@ fn a_directory_that_cannot_be_listed_for_a_while_does_not_make_its_files_leave()
 /// forgotten, and it was read again from its beginning.
 #[test]
 fn a_file_that_cannot_be_looked_at_for_a_day_is_read_on_where_it_was() {
-    let deny = |path: &'static str| move |files: &SimFiles, is_denied| files.deny(path, is_denied);
-    let hide: [Box<dyn Fn(&SimFiles, bool)>; 3] = [
-        Box::new(deny("/log/a.log")),
-        Box::new(deny("/log")),
-        Box::new(|files: &SimFiles, is_failing| files.fail_reads(is_failing)),
+    let hide: [fn(&SimFiles, bool); 3] = [
+        |files, is_denied| files.deny("/log/a.log", is_denied),
+        |files, is_denied| files.deny("/log", is_denied),
+        SimFiles::fail_reads,
     ];
     for hide in hide {
         let mut rig = rig(&["/log/*.log"]);
