@@ -430,3 +430,18 @@ fn a_file_that_cannot_be_looked_at_for_a_day_is_read_on_where_it_was() {
         rig.assert_contents(&[b"one\ntwo\n"]);
     }
 }
+
+#[test]
+fn a_file_that_was_filled_again_with_the_same_end_is_another_by_its_head() {
+    let mut rig = rig(&["/log/*.log"]);
+    let rest = lines("the same line", 0..60);
+    let content = |head: &str| [head.as_bytes(), &rest].concat();
+    rig.files.append("/log/a.log", &content("one day\n"));
+    rig.drain();
+    rig.files.truncate("/log/a.log", 0);
+    rig.files.append("/log/a.log", &content("another\n"));
+    rig.files.append("/log/a.log", b"and more\n");
+    rig.drain();
+    let after = [content("another\n"), b"and more\n".to_vec()].concat();
+    rig.assert_contents(&[&content("one day\n"), &after]);
+}
