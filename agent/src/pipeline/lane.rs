@@ -35,6 +35,8 @@ pub(super) struct LaneOut<D: Disk> {
     pub(super) retry_at: Mono,
     retries: u32,
     pub(super) last_error: Option<String>,
+    /// It was said that the flash forgot what it had published.
+    pub(super) is_forgetting_told: bool,
 }
 
 impl<D: Disk> LaneOut<D> {
@@ -52,6 +54,7 @@ impl<D: Disk> LaneOut<D> {
             retry_at: Mono(0),
             retries: 0,
             last_error: None,
+            is_forgetting_told: false,
         }
     }
 

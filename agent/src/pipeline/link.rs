@@ -1,14 +1,15 @@
 //! What goes out and what comes back.
 
-use driftlog_proto::ids::SessionId;
+use driftlog_proto::ids::{RunId, SessionId};
 use driftlog_proto::item;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use driftlog_proto::message::{
-    self, Ack, Down, Hello, HelloLane, Item, Nack, PROTOCOL_VERSION, Reading, Told, Up,
+    self, Ack, AckLane, Down, Hello, HelloLane, Item, Nack, PROTOCOL_VERSION, Reading, Told, Up,
 };
 use driftlog_proto::sender::{Kind, NackAction, Stored};
 use driftlog_proto::time::{Mono, Now};
 
+use super::lane::LaneOut;
 use super::{BEAT_MS, Pipeline};
 use crate::source::Files;
 use crate::spool::disk::Disk;
@@ -50,7 +51,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             self.refused = None;
         }
         let echoed = ack.echo.filter(|echo| Some(echo.session) == self.session.id()).map(|echo| echo.mono);
-        let mut twice = None;
+        let mut texts = Vec::new();
         for out in &mut self.lanes {
             if heard.is_new_generation {
                 out.sender.handle_generation();
@@ -64,11 +65,10 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             if progress.advanced && out.retry_at > Mono(0) {
                 out.retry_at = now.max(Mono(1));
             }
-            twice = twice.or(progress.twice);
+            texts.extend(progress.twice.map(|run| (out.lane, twice(run))));
+            texts.extend(out.forgotten(lane).map(|text| (out.lane, text)));
         }
-        if let Some(run) = twice {
-            self.note(format!("the gateway has another history of run {run}: this spool is running twice"));
-        }
+        texts.into_iter().for_each(|(lane, text)| self.note(lane, text));
     }
 
     fn handle_nack(&mut self, now: Now, nack: &Nack) {
@@ -145,7 +145,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     }
 
     fn hello(&self, now: Now) -> Hello {
-        let lane = |out: &super::lane::LaneOut<D>| HelloLane {
+        let lane = |out: &LaneOut<D>| HelloLane {
             lane: out.lane,
             run: out.run,
             base: out.sender.base(),
@@ -164,6 +164,29 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             labels: self.config.labels.clone(),
             lanes: self.lanes.iter().map(lane).collect(),
         }
+    }
+}
+
+fn twice(run: RunId) -> String {
+    format!("the gateway has another history of run {run}: this spool is running twice")
+}
+
+impl<D: Disk> LaneOut<D> {
+    /// The gateway has more of the newest run than the spool: the flash forgot it. That is said once,
+    /// among the records of the lane: the run that says so begins where the spool's end is, which
+    /// tells the gateway of the fork and lets go of what went before, also when there is nothing else to
+    /// be sealed for weeks.
+    fn forgotten(&mut self, told: &AckLane) -> Option<String> {
+        let place = told.runs.iter().find(|place| self.spool.has_forgotten(place))?;
+        let (run, have) = (place.run, self.spool.next_seq());
+        let is_new = !std::mem::replace(&mut self.is_forgetting_told, true);
+        is_new.then(|| {
+            format!(
+                "lane {}: the flash forgot what it had published: the gateway has run {run} up to {}, the spool up to {have}",
+                self.lane.name(),
+                place.seq
+            )
+        })
     }
 }
 

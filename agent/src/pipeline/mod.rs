@@ -35,8 +35,8 @@ use driftlog_proto::time::{Mono, Now};
 
 use crate::compress::Zstd;
 use crate::source::{Files, Sources};
-use crate::spool::Spool;
 use crate::spool::disk::Disk;
+use crate::spool::{Recovery, Spool};
 use lane::LaneOut;
 pub use open::{Device, OpenError, SPOOL_FOLDER};
 use routing::Routing;
@@ -86,7 +86,8 @@ pub struct Pipeline<D: Disk, F: Files> {
     /// One sealed item, while it is written or published.
     workspace: Vec<u8>,
     read_buf: Vec<u8>,
-    notices: VecDeque<String>,
+    /// What is to be said among the records of a lane.
+    notices: VecDeque<(Lane, String)>,
     notices_dropped: u64,
     lines: u64,
     started: Mono,
@@ -115,7 +116,11 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             [Some(bulk), urgent].into_iter().flatten().map(|spool| LaneOut::new(spool, limit)).collect();
         let urgent = lanes.iter().find(|lane| lane.lane == Lane::Urgent);
         let routing = Routing::new(config.urgent_min, urgent.map(|lane| &lane.spool));
-        Self {
+        let damaged: Vec<(Lane, String)> = lanes
+            .iter()
+            .filter_map(|out| Some((out.lane, damage(out.lane, out.spool.recovery())?)))
+            .collect();
+        let mut pipeline = Self {
             config,
             sources,
             lanes,
@@ -135,7 +140,9 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             link_up: false,
             memory_bytes: 0,
             refused: None,
-        }
+        };
+        damaged.into_iter().for_each(|(lane, text)| pipeline.note(lane, text));
+        pipeline
     }
 
     /// A hint that some source file changed.
@@ -195,7 +202,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     /// When there is something to do without any input.
     #[must_use]
     pub fn poll_deadline(&self) -> Mono {
-        if self.has_more && !self.is_paused() {
+        if (self.has_more || !self.notices.is_empty()) && !self.is_paused() {
             return Mono(0);
         }
         // A bulk block waits while the urgent lane cannot be sealed, and its own time may be past.
@@ -221,12 +228,24 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     }
 
     /// What happened below becomes a notice among the records, and a line in the log.
-    fn note(&mut self, text: String) {
+    fn note(&mut self, lane: Lane, text: String) {
         log::warn!("{text}");
         if self.notices.len() >= NOTICES_MAX {
             self.notices.pop_front();
             self.notices_dropped += 1;
         }
-        self.notices.push_back(text);
+        self.notices.push_back((lane, text));
     }
+}
+
+/// What the flash lost of what was durable, as recovery found it.
+fn damage(lane: Lane, found: &Recovery) -> Option<String> {
+    let Recovery { unreadable_files, missing_segments, damaged_frames, records_lost, .. } = found;
+    (unreadable_files + missing_segments + damaged_frames > 0).then(|| {
+        format!(
+            "lane {}: the flash lost what was durable: {unreadable_files} unreadable files, {missing_segments} missing \
+             segments, {damaged_frames} damaged frames; {records_lost} records are declared lost",
+            lane.name()
+        )
+    })
 }

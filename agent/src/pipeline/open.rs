@@ -144,21 +144,11 @@ fn open_lane(
     Ok(spool)
 }
 
-/// Recovery never stops the agent; what it found is said.
+/// Recovery never stops the agent; what it found is said. (Damage is said among the records too.)
 fn report(lane: Lane, found: &Recovery) {
     let lane = lane.name();
     if found.cut_bytes > 0 {
         log::info!("lane {lane}: a torn tail of {} bytes was cut; its lines are read again", found.cut_bytes);
-    }
-    if found.unreadable_files + found.missing_segments + found.damaged_frames > 0 {
-        log::error!(
-            "lane {lane}: the flash lost what was durable: {} unreadable files, {} missing segments, {} damaged \
-             frames; {} records are declared lost",
-            found.unreadable_files,
-            found.missing_segments,
-            found.damaged_frames,
-            found.records_lost
-        );
     }
     if found.cursors_lost {
         log::error!("lane {lane}: source cursors were lost with a damaged frame: some lines may repeat");

@@ -97,16 +97,17 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         is_put
     }
 
-    /// The agent's own notices travel with the records of the bulk lane.
+    /// The agent's own notices travel with the records of a lane.
     fn put_notices(&mut self, now: Now) {
         while let Some(notice) = self.sources.poll_notice() {
-            self.note(notice.text);
+            self.note(Lane::Bulk, notice.text);
         }
         while !self.notices.is_empty() {
             if !self.make_room(now) {
                 return;
             }
-            let (Some(text), Some(out)) = (self.notices.pop_front(), self.lanes.first_mut()) else { return };
+            let Some((lane, text)) = self.notices.pop_front() else { return };
+            let Some(out) = self.lanes.iter_mut().find(|out| out.lane == lane) else { continue };
             let source = Source { path: NOTICE_PATH.as_bytes(), file: 0 };
             out.put(now, &source, false, |source| Record {
                 mono: now.mono,

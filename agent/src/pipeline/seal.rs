@@ -194,10 +194,10 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
                 if let SpoolEvent::Dropped { from, to, .. } = &event {
                     lane.sender.handle_dropped(from, to, &mut lane.spool);
                 }
-                texts.push(told(lane.lane, &event));
+                texts.push((lane.lane, told(lane.lane, &event)));
             }
         }
-        texts.into_iter().for_each(|text| self.note(text));
+        texts.into_iter().for_each(|(lane, text)| self.note(lane, text));
     }
 }
 

@@ -124,6 +124,19 @@ pub(crate) struct Found {
     entries: usize,
 }
 
+impl Found {
+    /// Whether this walk does not tell if there is something at a path: it failed there or at a directory
+    /// above, or reached a bound.
+    pub(crate) fn is_hidden(&self, path: &str) -> bool {
+        let is_at_or_below = |failed: &str| {
+            path.strip_prefix(failed).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.is_cut
+            || self.failures.len() >= WALK_FAILURES_MAX
+            || self.failures.iter().any(|failure| is_at_or_below(failure.path.trim_end_matches('/')))
+    }
+}
+
 /// Finds the regular files that match.
 pub(crate) fn walk<F: Files>(files: &mut F, sources: &[Patterns]) -> Found {
     let mut found = Found::default();

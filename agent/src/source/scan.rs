@@ -36,7 +36,7 @@ impl<F: Files> Sources<F> {
         for (path, key) in moved {
             self.wait_for(&path, key);
         }
-        self.expire(now);
+        self.expire(&found, now);
     }
 
     /// Where the open files are now. Returns the paths that they are no longer at, with their keys.
@@ -302,10 +302,17 @@ impl<F: Files> Sources<F> {
         }
     }
 
-    /// Forgets what did not come back in time, or for which there is no room.
-    fn expire(&mut self, now: Mono) {
+    /// Forgets what did not come back in time, or for which there is no room. The time of a file that may
+    /// be there, and only cannot be looked at, opened or read, or for which there is no room among those that
+    /// are followed, does not run.
+    fn expire(&mut self, found: &Found, now: Mono) {
+        let boot = self.boot;
         let mut closed: Vec<(Mono, usize)> = Vec::new();
         for (slot, entry) in self.table.iter_mut().filter(|(_, entry)| entry.open.is_none()) {
+            let is_there = |cursor: &Cursor| found.files.iter().any(|file| cursor.may_be(&file.stat, boot));
+            if !entry.is_finished && (found.is_hidden(&entry.cursor.path) || is_there(&entry.cursor)) {
+                entry.closed_at = Some(now);
+            }
             closed.push((*entry.closed_at.get_or_insert(now), slot));
         }
         closed.sort_unstable();

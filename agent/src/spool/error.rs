@@ -40,6 +40,13 @@ pub enum SpoolError {
         /// How many bytes they would have.
         bytes: usize,
     },
+    /// Of all its files not one can be read.
+    Unreadable {
+        /// How many there are.
+        files: usize,
+        /// How the first of them failed.
+        error: DiskError,
+    },
     /// A file was written by another version of the agent.
     Version {
         /// Which file.
@@ -82,6 +89,11 @@ impl fmt::Display for SpoolError {
                 f,
                 "{count} source cursors of together {bytes} bytes are more than this spool keeps\n\
                  hint: fewer files, or a larger bytes_max"
+            ),
+            Self::Unreadable { files, error } => write!(
+                f,
+                "none of its files can be read ({files} in number): {error}\n\
+                 hint: it may pass with a power cycle; if not, move the directory away to begin anew"
             ),
             Self::Version { slot, found } => write!(
                 f,

@@ -36,8 +36,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn new(free: Vec<FreeFile>, lost: Vec<FreeFile>) -> Self {
-        Self { free, taken: None, retired: Vec::new(), borrowed: None, lost }
+    pub(crate) fn new(free: Vec<FreeFile>) -> Self {
+        Self { free, ..Self::default() }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn every_file_counts_whatever_it_is_for() {
         let (_, all) = disk(&[1, 20, 300, 4000]);
-        let mut files = Files::new(vec![all[0]], vec![all[1]]);
+        let mut files = Files::new(vec![all[0]]);
+        files.lost.push(all[1]);
         files.taken = Some(all[2]);
         assert!(!files.has_retired());
         files.retire(all[3], true);
@@ -234,7 +235,7 @@ mod tests {
         {
             let (mut disk, all) = disk(lengths);
             let usual = lengths.iter().filter(|bytes| **bytes == USUAL).count();
-            let mut files = Files::new(all, Vec::new());
+            let mut files = Files::new(all);
             files.settle(&mut disk, USUAL);
             assert_eq!(files.free.len(), usual.min(SPARES_MAX), "{lengths:?}");
             assert!(files.free.iter().all(|file| file.bytes == USUAL));
@@ -246,7 +247,7 @@ mod tests {
     fn what_cannot_be_removed_is_remembered() {
         let (mut disk, all) = disk(&[USUAL, 4096]);
         disk.set_read_only(true);
-        let mut files = Files::new(vec![all[1]], Vec::new());
+        let mut files = Files::new(vec![all[1]]);
         files.settle(&mut disk, USUAL);
         assert_eq!(slots(&files.free), [2], "the next frame tries again");
         files.discard(&mut disk, all[0]);
@@ -259,7 +260,7 @@ mod tests {
     #[test]
     fn a_file_is_taken_when_it_is_long_enough() {
         let (_, all) = disk(&[4096, USUAL]);
-        let mut files = Files::new(all.clone(), Vec::new());
+        let mut files = Files::new(all.clone());
         assert!(files.has_spare(USUAL) && !files.has_spare(USUAL + 1));
         assert!(files.take(USUAL + 1).is_none());
         assert_eq!(files.take(USUAL).map(|file| file.slot), Some(2));
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn a_file_that_no_frame_says_is_free_is_not_free_after_a_failed_write() {
         let (mut disk, all) = disk(&[4096, USUAL]);
-        let mut files = Files::new(vec![all[1]], Vec::new());
+        let mut files = Files::new(vec![all[1]]);
         files.retire(all[0], true);
         let file = files.take_retired(4096).unwrap();
         files.give_back(file);
@@ -297,7 +298,7 @@ mod tests {
     #[test]
     fn files_of_another_length_than_the_usual_are_no_spares_and_can_be_removed() {
         let (mut disk, all) = disk(&[USUAL, 4096, 0, USUAL, USUAL, 16384]);
-        let mut files = Files::new(all[..3].to_vec(), Vec::new());
+        let mut files = Files::new(all[..3].to_vec());
         files.retire(all[3], true);
         files.retire(all[4], false);
         files.retire(all[5], true);
@@ -309,7 +310,7 @@ mod tests {
     #[test]
     fn a_free_file_grows_within_the_room_that_there_is() {
         let (mut disk, all) = disk(&[4096]);
-        let mut files = Files::new(all, Vec::new());
+        let mut files = Files::new(all);
         assert_eq!(files.grow(&mut disk, USUAL, 4095), Ok(false));
         assert_eq!(files.grow(&mut disk, USUAL, 4096), Ok(true));
         assert_eq!((files.free[0].bytes, disk.list().unwrap()), (USUAL, vec![(1, USUAL)]));

@@ -107,15 +107,22 @@ impl<D: Disk> Spool<D> {
     /// Opens the spool for a new run. `hardware` is a fingerprint of the device.
     ///
     /// Reads the headers of all files and the frames of the last one. Writes nothing but, once
-    /// more as they are, the last frames, of which no other says that they were synced.
+    /// more as they are, the last frames, of which no other says that they were synced. A file whose
+    /// header cannot be read is set aside.
     ///
     /// # Errors
-    /// [`SpoolError::Disk`] when the directory cannot be listed, [`SpoolError::Version`] and
+    /// [`SpoolError::Disk`] when the directory cannot be listed or a file not be set aside,
+    /// [`SpoolError::Unreadable`] when no file can be read, [`SpoolError::Version`] and
     /// [`SpoolError::Lane`] when it is not this lane's spool or not of this version,
     /// [`SpoolError::Config`]. Never for damaged content.
     pub fn open(mut disk: D, config: SpoolConfig, run: RunId, hardware: u64) -> Result<Self, SpoolError> {
         config.check()?;
         let recovered = recover::recover(&mut disk, Some(config.lane))?;
+        // Nobody knows their index: were they read again later, two files could have the same. The
+        // directory is synced before any file is written.
+        for file in &recovered.unreadable {
+            disk.set_aside(file.slot).map_err(SpoolError::Disk)?;
+        }
         let mut recovery = recovered.report;
         recovery.hardware_changed = recovered.hardware.is_some_and(|known| known != hardware);
         let mut spool = Self {
@@ -125,7 +132,7 @@ impl<D: Disk> Spool<D> {
             hardware,
             log: recovered.log,
             state: recovered.state,
-            files: Files::new(recovered.free, recovered.unreadable),
+            files: Files::new(recovered.free),
             lineage: recovered.lineage,
             index_next: recovered.index_next,
             start: None,

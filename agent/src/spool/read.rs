@@ -115,6 +115,13 @@ impl<D: Disk> Spool<D> {
         self.log.boundary(&mut self.disk, &self.trail, run, seq).unwrap_or(Boundary::Unknown)
     }
 
+    /// Whether a place that the gateway names lies above all that the log has of its newest run, which is
+    /// not this one: the flash forgot what it had published.
+    #[must_use]
+    pub fn has_forgotten(&self, place: &Place) -> bool {
+        self.start.is_some() && place.run == self.log.end.run && place.seq > self.log.end.seq
+    }
+
     /// Everything before `place` is acknowledged: it becomes the base. `place` is a boundary of
     /// this log above the base, or lies inside a gap, whose beginning moves there. Writes nothing:
     /// the next frame states the base, and only then files are free.

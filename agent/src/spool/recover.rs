@@ -35,7 +35,7 @@ pub struct Recovery {
     pub segments: usize,
     /// Bytes of a torn tail that were cut, as far as can be told; their lines are read again.
     pub cut_bytes: u64,
-    /// Files whose header could not be read by an error of the flash; they are left alone.
+    /// Files whose header could not be read by an error of the flash; they are set aside.
     pub unreadable_files: usize,
     /// Segments that should have been there and were not.
     pub missing_segments: usize,
@@ -89,8 +89,7 @@ struct Files {
 
 pub(crate) fn recover<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Recovered, SpoolError> {
     let mut files = read_headers(disk, lane)?;
-    let index_next =
-        files.headed.first().map_or(1, |file| file.header.index + 1) + files.unreadable.len() as u64;
+    let index_next = files.headed.first().map_or(1, |file| file.header.index + 1);
     let mut report = Recovery { unreadable_files: files.unreadable.len(), ..Recovery::default() };
     let survey = find_last(disk, &mut files);
     let live = link(&mut files);
@@ -114,13 +113,15 @@ pub(crate) fn recover<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Recov
 
 fn read_headers<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Files, SpoolError> {
     let mut files = Files::default();
+    let mut failed = None;
     for (slot, bytes) in disk.list().map_err(SpoolError::Disk)? {
         let mut head = [0; FRAMES_AT as usize];
         let read = match read_again(disk, slot, 0, &mut head) {
             Ok(read) => read,
             Err(error) if error.kind == DiskErrorKind::NotFound => continue,
-            Err(_) => {
+            Err(error) => {
                 files.unreadable.push(FreeFile { slot, bytes });
+                failed.get_or_insert(error);
                 continue;
             }
         };
@@ -132,6 +133,11 @@ fn read_headers<D: Disk>(disk: &mut D, lane: Option<Lane>) -> Result<Files, Spoo
             Decoded::Version(found) => return Err(SpoolError::Version { slot, found }),
             Decoded::Nothing => files.free.push(FreeFile { slot, bytes }),
         }
+    }
+    // One file that is damaged is set aside. But a flash that gives nothing at all is out of order, and
+    // what is on it is not given up for that.
+    if let Some(error) = failed.filter(|_| files.headed.is_empty() && files.free.is_empty()) {
+        return Err(SpoolError::Unreadable { files: files.unreadable.len(), error });
     }
     files.headed.sort_by_key(|file| std::cmp::Reverse(file.header.index));
     Ok(files)
@@ -288,6 +294,17 @@ fn declare<D: Disk>(
     log.gaps = std::mem::take(&mut state.gaps);
     log.gaps.trim(&log.runs, &log.base);
     let mut missing = Vec::new();
+    if let Some(end) =
+        log.gaps.iter().next_back().map(|last| last.to).filter(|to| log.key(to) > log.key(&log.end))
+    {
+        // The last items could not be written again after a failed sync: their gap is the end of the log.
+        missing.push((log.end, end));
+        if log.tip.synced == log.tip.used {
+            log.tip.synced_end = end;
+        }
+        log.end = end;
+        log.tip.durable_end = end;
+    }
     let frontier = log.gaps.past(&log.base);
     if let Some(first) = log.segments.front().filter(|first| log.key(&frontier) < log.key(&first.first)) {
         report.missing_segments += 1;

@@ -137,6 +137,10 @@ impl<D: Disk> Spool<D> {
         if end != self.log.end {
             missing.push((end, self.log.end));
         }
+        if !missing.is_empty() {
+            // The cursors of what is declared count too, and stand behind those that are carried over.
+            carried.push(self.cursors_anew());
+        }
         for (from, to) in missing {
             self.declare(&from, &to, Cause::Corruption)?;
         }
@@ -146,6 +150,30 @@ impl<D: Disk> Spool<D> {
         let frames: Vec<_> = carried.iter().map(Carried::frame).collect();
         self.trail.clear();
         self.open_segment(&opening, &frames, self.log.end, Need::State)
+    }
+
+    /// A frame with all cursors and no item, at the end of the log.
+    fn cursors_anew(&self) -> Carried {
+        let writer =
+            TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: false, gaps: None };
+        let mut bytes = Vec::new();
+        writer.encode(self.cursors(), &[], &mut bytes);
+        let end = self.log.end;
+        let header = FrameHeader {
+            items_checksum: 0,
+            tail_checksum: 0,
+            offset: 0,
+            synced: 0,
+            is_checkpoint: false,
+            start_bytes: 0,
+            block_bytes: 0,
+            tail_bytes: bytes.len() as u32,
+            count: 0,
+            first: end.seq,
+            previous: end.chain,
+            end: end.chain,
+        };
+        Carried { header, bytes }
     }
 
     /// The tail of a frame that is carried over: its cursors, under the base and the gaps of now, which
@@ -159,8 +187,14 @@ impl<D: Disk> Spool<D> {
         Some(anew)
     }
 
-    /// Declares what lies between two places gone. Not durable before the next frame with gaps.
+    /// Declares what lies between two places gone, as far as it is not acknowledged. Not durable before
+    /// the next frame with gaps.
     pub(crate) fn declare(&mut self, from: &Place, to: &Place, cause: Cause) -> Result<(), SpoolError> {
+        let from = if self.log.key(from) < self.log.key(&self.log.base) { &self.log.base } else { from };
+        if self.log.key(to) <= self.log.key(from) {
+            return Ok(());
+        }
+        let from = &from.clone();
         let mut gaps = self.log.gaps.clone();
         let records = match gaps.cover(&self.log.runs, from, to, cause) {
             Ok(records) => records,

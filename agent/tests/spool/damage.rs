@@ -2,7 +2,7 @@
 
 use driftlog_agent::spool::disk::{Disk, DiskErrorKind, PowerCut, READ_TRIES, SimDisk};
 use driftlog_agent::spool::offline::Offline;
-use driftlog_agent::spool::{Durability, Spool, SpoolConfig, SpoolEvent};
+use driftlog_agent::spool::{Durability, Spool, SpoolConfig, SpoolError, SpoolEvent};
 use driftlog_proto::ids::{RunId, Seq};
 use driftlog_proto::item::Cause;
 use driftlog_proto::time::Mono;
@@ -363,6 +363,41 @@ fn a_read_that_fails_and_then_works_is_not_taken_for_damage() {
         assert_eq!(walk(&mut again), whole);
         assert_eq!(lines(&again), 12);
     }
+}
+
+/// A simulated world: the newest files could not be read at a start, their indexes were given out again,
+/// and at the next start, when they could be read, two histories were one.
+#[test]
+fn a_file_that_cannot_be_read_at_a_start_never_comes_back_into_the_log() {
+    for unreadable in 1..4 {
+        let mut spool = filled(roomy(), &[2, 5], 40);
+        let mut disk = spool.disk_mut().clone();
+        // The first files of the list: what is in them is old, or new, or nothing.
+        disk.fail("read", DiskErrorKind::Io, unreadable * READ_TRIES);
+        let mut spool = open(disk, roomy(), 900);
+        assert_eq!(spool.recovery().unreadable_files, unreadable as usize);
+        append(&mut spool, 1, 100).unwrap();
+        let seen = walk(&mut spool);
+        let mut disk = spool.into_disk();
+        disk.power_cut(PowerCut::LoseAll, 1);
+        let mut spool = open(disk, roomy(), 901);
+        assert_eq!(walk(&mut spool), seen, "{unreadable} files were set aside");
+    }
+}
+
+#[test]
+fn a_flash_that_gives_nothing_at_all_is_not_taken_for_an_empty_one() {
+    let mut spool = filled(roomy(), &[2, 5], 40);
+    let whole = walk(&mut spool);
+    let mut disk = spool.into_disk();
+    let files = disk.list().unwrap().len();
+    disk.fail("read", DiskErrorKind::Io, u32::MAX);
+    let refused = Spool::open(disk.clone(), roomy(), RunId(900), HARDWARE).unwrap_err();
+    let SpoolError::Unreadable { files: counted, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!(*counted, files);
+    assert!(refused.to_string().contains("power cycle"), "it says what to do: {refused}");
+    disk.heal();
+    assert_eq!(walk(&mut open(disk, roomy(), 901)), whole);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use driftlog_agent::spool::disk::{Disk, DiskError, DiskErrorKind, OsDisk, file_name};
+use driftlog_agent::spool::disk::{Disk, DiskError, DiskErrorKind, OsDisk, aside_name, file_name};
 use tempfile::TempDir;
 
 fn opened() -> (TempDir, OsDisk) {
@@ -133,6 +133,20 @@ fn a_removed_file_is_gone_and_a_new_one_under_its_number_is_another() {
 }
 
 #[test]
+fn a_file_that_is_set_aside_is_kept_and_no_longer_listed() {
+    let (_folder, mut disk) = opened();
+    for content in [b"one", b"two"] {
+        disk.create(1, 3).unwrap();
+        disk.write_at(1, 0, content).unwrap();
+        disk.set_aside(1).unwrap();
+        assert_eq!(disk.list().unwrap(), []);
+        assert_eq!(kind(disk.read_at(1, 0, &mut [0; 3])), DiskErrorKind::NotFound);
+        assert_eq!(fs::read(disk.directory().join(aside_name(1))).unwrap(), content);
+    }
+    assert_eq!(kind(disk.set_aside(1)), DiskErrorKind::NotFound);
+}
+
+#[test]
 fn a_directory_that_went_away_is_an_error() {
     let (folder, mut disk) = opened();
     fs::remove_dir_all(folder.path().join("made")).unwrap();
@@ -153,6 +167,7 @@ fn a_directory_that_is_opened_for_reading_is_not_changed() {
     assert_eq!(kind(disk.write_at(1, 0, b"lost")), DiskErrorKind::ReadOnly);
     assert_eq!(kind(disk.sync(1)), DiskErrorKind::ReadOnly);
     assert_eq!(kind(disk.remove(1)), DiskErrorKind::ReadOnly);
+    assert_eq!(kind(disk.set_aside(1)), DiskErrorKind::ReadOnly);
     assert_eq!(kind(disk.sync_dir()), DiskErrorKind::ReadOnly);
     assert_eq!(disk.list().unwrap(), [(1, 4096)]);
     assert_eq!(read(&mut disk, 1, 0, 4), b"kept");

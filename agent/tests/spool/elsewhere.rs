@@ -50,7 +50,7 @@ fn what_a_failed_file_held_goes_to_another_and_nothing_is_said_to_be_lost() {
 #[test]
 fn a_block_of_a_failed_file_that_cannot_be_read_back_is_declared() {
     // Not the last one: nothing behind it says after a restart that it was declared.
-    for victim in 1..4 {
+    for victim in 1..5 {
         let (mut spool, begins) = failed();
         let (slot, at) = offset_of(spool.disk_mut(), begins[victim]);
         spool.disk_mut().flip(slot, at + 100, 3);
@@ -66,6 +66,28 @@ fn a_block_of_a_failed_file_that_cannot_be_read_back_is_declared() {
         assert_eq!(dropped(&mut spool, Cause::Corruption), 1);
         assert_eq!(lines(&spool), 5, "they are not read again: it is declared");
     }
+}
+
+/// A simulated world: what was acknowledged could not be read back either, the gap began below the base,
+/// and nothing was found at the base any more.
+#[test]
+fn what_is_acknowledged_of_a_failed_file_is_not_declared() {
+    let none = SpoolConfig { durability: Durability::None, ..roomy() };
+    let mut spool = open(SimDisk::new(1), none, 1);
+    for _ in 0..5 {
+        append(&mut spool, 1, 300).unwrap();
+    }
+    let seen = walk(&mut spool);
+    let base = seen[4].item.begin;
+    spool.trim(&base);
+    spool.disk_mut().fail("sync", DiskErrorKind::Io, 1);
+    spool.sync_now(Mono(0)).unwrap_err();
+    spool.disk_mut().fail("read", DiskErrorKind::Io, 100);
+    spool.sync_now(Mono(0)).unwrap();
+    spool.disk_mut().heal();
+    let left = walk(&mut spool);
+    assert_eq!((records(&left), lost(&left), left[0].item.begin), (0, 2, base));
+    assert_eq!(dropped(&mut spool, Cause::Corruption), 2);
 }
 
 #[test]

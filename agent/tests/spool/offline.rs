@@ -216,8 +216,9 @@ fn a_real_directory_is_written_recovered_and_read_offline() {
 }
 
 /// Forges the second of three blocks: as many bytes, whole, under checksums that are right, and said to be of
-/// this place. The frame is left to say what it said. Where it stands the log was synced, as the third says.
-fn forged(of: impl Fn(Place) -> Place) -> Offline<SimDisk> {
+/// this place. The frame is left to say what it said, but for its count of records. Where it stands the log
+/// was synced, as the third says.
+fn forged(of: impl Fn(Place) -> Place, count: u32) -> Offline<SimDisk> {
     let mut spool = open(SimDisk::new(1), config(), 1);
     append(&mut spool, 3, 300).unwrap();
     let place = spool.tail();
@@ -233,6 +234,7 @@ fn forged(of: impl Fn(Place) -> Place) -> Offline<SimDisk> {
     let mut frame = [&content[at - 64..at], &other].concat();
     let checksum = crc32c_seeded(salt, &[&frame[64..]]).to_le_bytes();
     frame[4..8].copy_from_slice(&checksum);
+    frame[36..40].copy_from_slice(&count.to_le_bytes());
     let checksum = crc32c_seeded(salt, &[&frame[4..64]]).to_le_bytes();
     frame[..4].copy_from_slice(&checksum);
     disk.overwrite(slot, at - 64, &frame);
@@ -247,7 +249,7 @@ fn an_item_that_speaks_of_another_place_than_its_frame_is_damaged() {
         |place| Place { chain: Chain(place.chain.0 ^ 1), ..place },
     ];
     for other in others {
-        let mut offline = forged(other);
+        let mut offline = forged(other, 3);
         assert_eq!((offline.recovery().cut_bytes, offline.recovery().damaged_frames), (0, 0), "all are read");
         let verification = offline.verify(&mut |_| ());
         assert_eq!((verification.starts, verification.blocks, verification.records), (1, 2, 6));
@@ -257,6 +259,15 @@ fn an_item_that_speaks_of_another_place_than_its_frame_is_damaged() {
         // The blocks beside it are random bytes, which nobody packed.
         assert_eq!(exported, Exported { damaged: 3, not_unpacked: 6, ..Exported::default() });
     }
-    let mut same = forged(|place| place);
+    let mut same = forged(|place| place, 3);
     assert!(same.verify(&mut |_| ()).is_sound(), "what is forged is the place alone");
+}
+
+/// Found by fuzzing `spool export`: more records were damaged than there were.
+#[test]
+fn a_frame_that_counts_more_records_than_the_log_has_is_damaged_up_to_its_end() {
+    let mut offline = forged(|place| place, 1000);
+    let verification = offline.verify(&mut |_| ());
+    let [damage] = &verification.damaged[..] else { panic!("{verification:?}") };
+    assert_eq!((verification.records, damage.from.seq, damage.to.seq), (3, 3, 9));
 }

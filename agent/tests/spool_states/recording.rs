@@ -256,6 +256,11 @@ impl Disk for Recorder {
         Ok(())
     }
 
+    /// Every file can be read here.
+    fn set_aside(&mut self, slot: Slot) -> Result<(), DiskError> {
+        self.remove(slot)
+    }
+
     fn sync_dir(&mut self) -> Result<(), DiskError> {
         self.permit("sync", None, Fault::SyncDirectory)?;
         if !self.tape.borrow().is_lying {

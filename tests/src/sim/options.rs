@@ -19,7 +19,7 @@ usage: cargo sim [-- OPTIONS]    or    driftlog sim [OPTIONS]
   --seed N           one world, and everything that happens in it
   --minutes N        goes on from the first seed for so long
   --only FAULTS      worlds with these faults alone, by name, separated by commas
-  --trace            with --seed: also what agent and gateway log
+  --trace            with --seed: also what agent and gateway log, there and in the shortest that fails
   --jobs N           threads (as many as there are processors unless given)
   --count FILE       adds what was run to FILE, by commit, and leaves out what FILE says was run
   --no-shrink        leaves a failure as long as it is

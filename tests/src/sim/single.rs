@@ -46,6 +46,12 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         for act in &short.acts {
             writeln!(out, "  {act:?}")?;
         }
+        if options.has_trace {
+            out.flush()?;
+            log::set_max_level(log::LevelFilter::Info);
+            play(&short);
+            log::set_max_level(log::LevelFilter::Off);
+        }
         for event in &played.events {
             writeln!(out, "  {event}")?;
         }

@@ -388,3 +388,30 @@ fn a_directory_that_cannot_be_listed_for_a_while_does_not_make_its_files_leave()
     rig.assert_contents(&[b"one\ntwo\n"]);
     assert_eq!(rig.said(SourceNoticeKind::Unreadable), 1);
 }
+
+/// A simulated world: access to a file was denied for a while when the agent started, its cursor was
+/// forgotten, and it was read again from its beginning.
+#[test]
+fn a_file_that_cannot_be_looked_at_for_a_day_is_read_on_where_it_was() {
+    let deny = |path: &'static str| move |files: &SimFiles, is_denied| files.deny(path, is_denied);
+    let hide: [Box<dyn Fn(&SimFiles, bool)>; 3] = [
+        Box::new(deny("/log/a.log")),
+        Box::new(deny("/log")),
+        Box::new(|files: &SimFiles, is_failing| files.fail_reads(is_failing)),
+    ];
+    for hide in hide {
+        let mut rig = rig(&["/log/*.log"]);
+        rig.files.append("/log/a.log", b"one\n");
+        rig.drain();
+        rig.files.append("/log/a.log", b"two\n");
+        hide(&rig.files, true);
+        rig.restart();
+        for _ in 0..24 {
+            rig.drain();
+            rig.pass_ms(3_600_000);
+        }
+        hide(&rig.files, false);
+        rig.drain();
+        rig.assert_contents(&[b"one\ntwo\n"]);
+    }
+}

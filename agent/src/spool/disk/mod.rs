@@ -63,6 +63,13 @@ pub trait Disk {
     /// When that failed; the file is still there.
     fn remove(&mut self, slot: Slot) -> Result<(), DiskError>;
 
+    /// Takes a file out of the spool, as it is: it is not listed any longer, but kept for whoever can
+    /// read it. One that was set aside before under the same number goes.
+    ///
+    /// # Errors
+    /// When that failed; the file is still there.
+    fn set_aside(&mut self, slot: Slot) -> Result<(), DiskError>;
+
     /// Makes durable which files exist.
     ///
     /// # Errors
@@ -132,6 +139,12 @@ impl std::error::Error for DiskError {}
 #[must_use]
 pub fn file_name(slot: Slot) -> String {
     format!("{slot:06}.segment")
+}
+
+/// The name of a spool file that was set aside, since it could not be read.
+#[must_use]
+pub fn aside_name(slot: Slot) -> String {
+    format!("{slot:06}.unreadable")
 }
 
 /// The slot of a file name, if it is one of ours.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, fallocate, fdatasync};
 use rustix::io::Errno;
 
-use super::{Disk, DiskError, DiskErrorKind, Slot, file_name, slot_of};
+use super::{Disk, DiskError, DiskErrorKind, Slot, aside_name, file_name, slot_of};
 
 /// Files kept open: the one that is written, the one that is read, and one each in between.
 const OPEN_FILES_MAX: usize = 4;
@@ -199,6 +199,13 @@ impl Disk for OsDisk {
             }
             _ => Ok(()),
         }
+    }
+
+    fn set_aside(&mut self, slot: Slot) -> Result<(), DiskError> {
+        self.may_write("rename", Some(slot))?;
+        self.close(slot);
+        fs::rename(self.path(slot), self.directory.join(aside_name(slot)))
+            .map_err(|error| failed("rename", Some(slot), &error))
     }
 
     fn sync_dir(&mut self) -> Result<(), DiskError> {

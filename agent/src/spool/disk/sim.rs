@@ -411,6 +411,14 @@ impl Disk for SimDisk {
         if cut { self.no_power("remove", Some(slot)) } else { Ok(()) }
     }
 
+    /// Who would read it later is not simulated: it is gone as a file that is removed.
+    fn set_aside(&mut self, slot: Slot) -> Result<(), DiskError> {
+        let cut = self.begin("rename", Some(slot))?;
+        self.stats.metadata += 1;
+        self.file("rename", slot)?.exists = false;
+        if cut { self.no_power("rename", Some(slot)) } else { Ok(()) }
+    }
+
     fn sync_dir(&mut self) -> Result<(), DiskError> {
         let cut = self.begin("sync_dir", None)?;
         self.stats.metadata += 1;

@@ -1,6 +1,7 @@
 //! The verdict at the end: what each sink holds, against everything that the world knows.
 
 use driftlog_gateway::sink::Notice;
+use driftlog_proto::ids::DeviceId;
 
 use super::compare::Outcome;
 use super::documents::Archived;
@@ -156,13 +157,17 @@ impl World {
         }
     }
 
-    /// All required sinks have come equally far in every run that they know.
+    /// All required sinks have come equally far in every run that they know of a device that is there: what
+    /// one sink took and the ledger did not, the others get only when it is sent again, and who forges
+    /// or replays messages does not send it again.
     fn assert_extents(&self, sinks: &[Archived]) {
         let required: Vec<_> =
             self.shore.sinks.iter().zip(sinks).filter(|(sink, _)| sink.is_required).collect();
         let Some(((first, reference), others)) = required.split_first() else { return };
         for (sink, held) in others {
-            for (name, reached) in &held.extents {
+            let is_ours =
+                |device: &DeviceId| self.machines.iter().any(|machine| machine.config.device == *device);
+            for (name, reached) in held.extents.iter().filter(|(name, _)| is_ours(&name.0)) {
                 let there = reference.extents.get(name);
                 if there != Some(reached) {
                     let detail = format!(

@@ -190,6 +190,35 @@ fn after_a_rebuild_a_device_that_was_restarted_is_not_taken_for_a_clone() {
     }
 }
 
+/// A simulated world: what the flash forgot was acknowledged, no line came after that, and what it still
+/// had was offered for ever.
+#[test]
+fn a_fork_after_which_nothing_is_written_is_stated_and_the_spool_drains() {
+    let mut forks = 0;
+    for seed in 0..16 {
+        let mut world = World::with_device(seed, |config| {
+            config.style.errors_per_mille = 500;
+            config.bulk.durability = Durability::None;
+            config.urgent.durability = Durability::None;
+        });
+        for lines in [2, 6] {
+            world.write(0, lines);
+            world.run_ms(20_000);
+        }
+        world.machines[0].die(PowerCut::Tear);
+        let now = world.now;
+        world.machines[0].reboot(now);
+        world.machines[0].suffered.forgot = true;
+        world.machines[0].start_at = now;
+        world.settle();
+        let archived = world.archived();
+        world.assert_promise(&archived);
+        assert_eq!(archived.compare(&world.machines[0]).lost, 0);
+        forks += archived.noticed(Notice::Fork);
+    }
+    assert!(forks > 0, "no flash forgot anything");
+}
+
 /// A simulated world: the gateway acknowledged more of a run than the flash still had, and the log
 /// before the fork was longer than the window, so that the next run never came.
 #[test]

@@ -119,6 +119,10 @@ impl Disk for Flash {
         self.change(|disk| disk.remove(slot))
     }
 
+    fn set_aside(&mut self, slot: Slot) -> Result<(), DiskError> {
+        self.change(|disk| disk.set_aside(slot))
+    }
+
     fn sync_dir(&mut self) -> Result<(), DiskError> {
         self.change(|disk| disk.sync_dir())
     }
