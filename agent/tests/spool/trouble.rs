@@ -122,25 +122,6 @@ fn two_segments() -> SimDisk {
 }
 
 #[test]
-fn a_file_whose_header_the_flash_does_not_give_is_left_alone_and_its_index_is_not_given_out() {
-    let mut disk = two_segments();
-    let oldest = files(&disk)[0].0;
-    let content = disk.content(oldest).unwrap().to_vec();
-    disk.fail("read", DiskErrorKind::Io, READ_TRIES);
-    let mut spool = open(disk, roomy(), 3);
-    assert_eq!((spool.recovery().unreadable_files, spool.recovery().missing_segments), (1, 1));
-    for _ in 0..20 {
-        append(&mut spool, 1, 500).unwrap();
-    }
-    let disk = spool.into_disk();
-    assert_eq!(disk.content(oldest), Some(&content[..]));
-    let indices: Vec<u64> = files(&disk).iter().map(|(_, index, _)| *index).collect();
-    assert!(indices.windows(2).all(|pair| pair[0] < pair[1]), "{indices:?}");
-    // Were the unreadable one the newest, its index would be the next.
-    assert_eq!(indices[..3], [1, 2, 4]);
-}
-
-#[test]
 fn a_file_that_is_gone_when_it_is_read_is_not_one_that_cannot_be_read() {
     let mut disk = two_segments();
     disk.fail("read", DiskErrorKind::NotFound, 1);
