@@ -168,12 +168,13 @@ impl Explorer {
         });
     }
 
-    /// Whether what follows this state is cut too; where that takes `times` as long, more seldom. A
-    /// segment that was torn between the two copies of its header is: what a second cut makes of
-    /// that is seen in no other state.
+    /// Whether what follows this state is cut too; where that takes `times` as long, more seldom, and more
+    /// often where a segment was torn between the two copies of its header: what a second cut makes of that
+    /// is seen in no other state.
     pub(crate) fn is_cut_again(&self, image: &Image, times: u64) -> bool {
-        let is_chosen = image.hash().is_multiple_of(self.bounds.second_in * times);
-        is_chosen || (times == 1 && image.0.values().any(Content::is_torn_in_its_header))
+        let is_torn = times == 1 && image.0.values().any(Content::is_torn_in_its_header);
+        let one_in = if is_torn { self.bounds.second_in.div_ceil(12) } else { self.bounds.second_in * times };
+        image.hash().is_multiple_of(one_in)
     }
 
     /// Calls `judge` with each state that a cut of this recording leaves and that was not seen before.

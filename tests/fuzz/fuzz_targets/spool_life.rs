@@ -106,6 +106,10 @@ impl Life {
             16..=18 => self.rot(input),
             _ => self.check(),
         }
+        // Nobody goes on without power.
+        if self.spool().disk_mut().is_off() {
+            self.restart(None);
+        }
     }
 
     fn append(&mut self, count: u32, bytes: usize) {
