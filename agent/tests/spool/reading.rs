@@ -1,8 +1,10 @@
 //! What reading costs, and how it goes on behind damage.
 
-use driftlog_agent::spool::SpoolConfig;
 use driftlog_agent::spool::disk::{Disk, SimDisk};
-use driftlog_proto::sender::Boundary;
+use driftlog_agent::spool::{Spool, SpoolConfig};
+use driftlog_proto::ids::{Place, RunId, Seq};
+use driftlog_proto::item::Cause;
+use driftlog_proto::sender::{Boundary, Log};
 use driftlog_proto::time::Mono;
 
 use crate::support::*;
@@ -78,4 +80,35 @@ fn a_last_segment_is_cut_to_what_it_holds_when_that_saves_more_than_an_eighth() 
         append(&mut spool, 1, 900).unwrap();
         assert_eq!(files(&spool.into_disk())[0].2, bytes, "{blocks} blocks");
     }
+}
+
+#[test]
+fn where_the_log_leaves_a_run_is_known_above_the_base_and_outside_of_gaps() {
+    let mut disk = SimDisk::new(1);
+    for run in 1..4 {
+        let mut spool = open(disk, roomy(), run);
+        append(&mut spool, 1, 100).unwrap();
+        append(&mut spool, 1, 100).unwrap();
+        disk = spool.into_disk();
+    }
+    let mut spool = open(disk, roomy(), 4);
+    let seen = walk(&mut spool);
+    let ends: Vec<Place> = seen.iter().map(|published| published.item.end).collect();
+    let leaves = |spool: &mut Spool<SimDisk>, run, seq| Log::leaves(spool, RunId(run), Seq(seq));
+    // Each run has a start and two blocks.
+    assert_eq!(leaves(&mut spool, 1, 3), Some(ends[2]));
+    assert_eq!(leaves(&mut spool, 1, 2), None, "it has not more than the log");
+    assert_eq!(leaves(&mut spool, 2, 9), Some(ends[5]));
+    assert_eq!(
+        (leaves(&mut spool, 3, 9), leaves(&mut spool, 9, 9)),
+        (None, None),
+        "the last one, and none of ours"
+    );
+    Log::trim(&mut spool, &ends[2]);
+    assert_eq!((spool.base(), leaves(&mut spool, 1, 9)), (ends[2], None));
+    assert_eq!(Log::item_at(&mut spool, &ends[2]), Some(seen[3].item));
+    for item in [5, 6] {
+        spool.refuse(&seen[item].item.begin, Cause::Refused).unwrap();
+    }
+    assert_eq!(leaves(&mut spool, 2, 9), None, "a gap goes over it");
 }
