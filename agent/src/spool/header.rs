@@ -25,6 +25,7 @@
 
 use driftlog_proto::checksum::crc32c;
 use driftlog_proto::ids::{Chain, Lane, Place, RunId, Seq};
+use driftlog_proto::limits::SEQ_MAX;
 
 use super::bytes::{array, put_place, take_place};
 
@@ -37,8 +38,8 @@ pub const SPOOL_VERSION: u16 = 1;
 /// Runs that a header lists. A hole that swallowed more of them states the newest.
 pub(crate) const LINEAGE_MAX: usize = 24;
 
-/// The highest index that counts.
-const INDEX_MAX: u64 = 1 << 53;
+/// The highest index that counts: frames, and what is handed out, name a segment by the low 32 bits of it.
+const INDEX_MAX: u64 = 1 << 31;
 
 const MAGIC: &[u8; 8] = b"driftspl";
 const CHECKSUM_AT: usize = HEADER_BYTES - 4;
@@ -120,10 +121,13 @@ impl Header {
         let index = number(16).filter(|index| (1..=INDEX_MAX).contains(index))?;
         let lane_index = usize::from(*bytes.get(10)?);
         let runs = usize::from(*bytes.get(72)?).min(LINEAGE_MAX);
+        let is_number = |seq: &Seq| seq.0 <= SEQ_MAX;
+        let first = take_place(bytes, 48).filter(|first| is_number(&first.seq))?;
         let lineage = (0..runs)
             .map(|run| {
                 let at = LINEAGE_AT + run * 16;
-                Some((RunId(number(at)?), Seq(number(at + 8)?)))
+                let n = number(at + 8).map(Seq).filter(is_number)?;
+                Some((RunId(number(at)?), n))
             })
             .collect::<Option<Vec<_>>>()?;
         Some(Decoded::Header(Self {
@@ -135,7 +139,7 @@ impl Header {
             oldest: number(32)?,
             hardware: number(40)?,
             whole: u32::from_le_bytes(array(bytes, WHOLE_AT)?),
-            first: take_place(bytes, 48)?,
+            first,
             lineage,
         }))
     }
@@ -208,6 +212,31 @@ mod tests {
         }
         assert!(decoded(&bytes[..HEADER_BYTES - 1]).is_none());
         assert!(decoded(&[0; HEADER_BYTES]).is_none());
+    }
+
+    /// Found by fuzzing `spool export`: a gap of more records than there can be.
+    #[test]
+    fn a_header_with_a_number_that_no_record_can_have_is_none() {
+        let first = |seq| Place { seq: Seq(seq), ..header().first };
+        let highest = Header { first: first(SEQ_MAX), lineage: vec![(RunId(1), Seq(SEQ_MAX))], ..header() };
+        assert_eq!(decoded(&highest.encode()), Some(highest.clone()));
+        for above in [
+            Header { first: first(SEQ_MAX + 1), ..header() },
+            Header { lineage: vec![(RunId(1), Seq(SEQ_MAX + 1))], ..header() },
+        ] {
+            assert_eq!(decoded(&above.encode()), None);
+        }
+    }
+
+    /// Found by fuzzing recovery: beside a segment 1 one was opened whose low bits were 1 too, and what stood in it
+    /// could not be read.
+    #[test]
+    fn a_header_with_an_index_of_more_than_its_low_bits_is_none() {
+        let highest = Header { index: INDEX_MAX, ..header() };
+        assert_eq!(decoded(&highest.encode()), Some(highest));
+        for index in [0, INDEX_MAX + 1, 1 << 32, (1 << 32) + 1] {
+            assert_eq!(decoded(&Header { index, ..header() }.encode()), None);
+        }
     }
 
     #[test]

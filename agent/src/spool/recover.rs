@@ -170,13 +170,16 @@ fn find_last<D: Disk>(disk: &mut D, files: &mut Files) -> Option<Survey> {
     None
 }
 
-/// Follows the links from the last segment back, and returns the log's files oldest first.
+/// Follows the links from the last segment back, and returns the log's files oldest first. Along a log
+/// the numbers never fall: a file that begins above the next one is none of it.
 fn link(files: &mut Files) -> Vec<File> {
     let mut live: Vec<File> = Vec::new();
     for file in std::mem::take(&mut files.headed) {
         let is_live = match (live.last(), live.first()) {
             (Some(newer), Some(last)) => {
-                file.header.index >= last.header.oldest && file.header.index <= newer.header.previous
+                let is_linked =
+                    file.header.index >= last.header.oldest && file.header.index <= newer.header.previous;
+                is_linked && file.header.first.seq <= newer.header.first.seq
             }
             _ => true,
         };

@@ -261,3 +261,53 @@ impl Log {
         released
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use driftlog_proto::ids::{Chain, Seq};
+
+    use super::super::frame::Frame;
+    use super::*;
+
+    const FIRST: Place = Place { run: RunId(7), seq: Seq(5), chain: Chain(9) };
+
+    /// A frame with a start at this offset, which says that it comes behind this place.
+    fn started(begin: Place, offset: u32) -> Vec<u8> {
+        let frame = Frame {
+            is_checkpoint: false,
+            start: &[1; 20],
+            block: &[2; 30],
+            tail: &[],
+            count: 1,
+            first: begin.seq,
+            previous: begin.chain,
+            end: Chain(11),
+        };
+        let mut bytes = Vec::new();
+        frame.encode(3, 4, offset, FRAMES_AT, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_start_stands_only_where_a_segment_says_that_a_run_begins_and_ends_within_it() {
+        let segment = Segment {
+            slot: 1,
+            bytes: 8192,
+            index: 4,
+            salt: 3,
+            run: RunId(8),
+            begins_run: true,
+            first: FIRST,
+            whole: 0,
+            is_sound: true,
+        };
+        let is_read = |segment: &Segment, begin: Place, limit: u32| {
+            segment.decode(&started(begin, 2048), 2048, limit).is_some()
+        };
+        let end = 2048 + 128;
+        assert!(is_read(&segment, FIRST, end) && !is_read(&segment, FIRST, end - 1));
+        assert!(!is_read(&segment, Place { seq: Seq(6), ..FIRST }, end));
+        assert!(!is_read(&segment, Place { chain: Chain(8), ..FIRST }, end));
+        assert!(!is_read(&Segment { begins_run: false, ..segment }, FIRST, end));
+    }
+}

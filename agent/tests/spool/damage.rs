@@ -1,6 +1,7 @@
 //! Flash that changes or loses what was written: never a panic, never a wrong record, loss declared.
 
 use driftlog_agent::spool::disk::{Disk, DiskErrorKind, PowerCut, READ_TRIES, SimDisk};
+use driftlog_agent::spool::offline::Offline;
 use driftlog_agent::spool::{Durability, Spool, SpoolConfig, SpoolError, SpoolEvent};
 use driftlog_proto::ids::{RunId, Seq};
 use driftlog_proto::item::Cause;
@@ -429,4 +430,25 @@ fn a_header_with_an_index_that_nothing_can_follow_is_none() {
     append(&mut spool, 2, 100).unwrap();
     let mut spool = open(spool.into_disk(), config(), 2);
     assert_eq!(records(&walk(&mut spool)), 2, "what was appended is the end of the log");
+}
+
+/// Found by fuzzing `spool export`: headers that are whole and contradict each other, after which records that
+/// are whole, declared and damaged did not add up to those of the log.
+#[test]
+fn a_segment_that_says_it_begins_above_the_next_one_is_a_missing_segment() {
+    let mut spool = filled(roomy(), &[], 40);
+    let whole = walk(&mut spool);
+    let mut disk = spool.into_disk();
+    let slot = files(&disk)[1].0;
+    let mut header = disk.content(slot).unwrap()[..512].to_vec();
+    header[56..64].copy_from_slice(&1_000u64.to_le_bytes());
+    let checksum = driftlog_proto::checksum::crc32c(&header[..508]);
+    header[508..].copy_from_slice(&checksum.to_le_bytes());
+    disk.overwrite(slot, 0, &[&header[..], &header].concat());
+    let total = whole.last().unwrap().item.end.seq.0;
+    let verified = Offline::new(disk.clone()).unwrap().verify(&mut |_| ());
+    let gone: u64 = verified.gaps.iter().map(|gap| gap.records).sum();
+    assert_eq!((verified.records + gone, verified.damaged.len()), (total, 0));
+    let mut spool = check_damaged(disk, roomy(), &whole, "the second of the segments");
+    assert_eq!((spool.recovery().missing_segments, gaps(&walk(&mut spool)).len()), (1, 1));
 }

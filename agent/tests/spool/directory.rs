@@ -54,12 +54,31 @@ fn a_file_is_made_once_with_its_room_and_changes_its_length_both_ways() {
     assert_eq!(kind(disk.resize(2, 4096)), DiskErrorKind::NotFound);
 }
 
+/// Every state of two lanes: a power cut showed, at the head of a file that was just made, the header of a
+/// file that the other lane had removed, and the spool would not open.
+#[test]
+fn a_file_has_its_name_only_once_nothing_of_another_can_show_at_its_head() {
+    let (_folder, mut disk) = opened();
+    let unnamed = disk.directory().join("new.segment");
+    // As a kill in mid-making leaves it: longer, and with what somebody else had there.
+    fs::write(&unnamed, [7; 20_000]).unwrap();
+    assert_eq!(disk.list().unwrap(), []);
+    for (slot, bytes) in [(1, 100), (2, 8192)] {
+        disk.create(slot, bytes).unwrap();
+        assert_eq!(read(&mut disk, slot, 0, 20_000), vec![0; bytes as usize]);
+    }
+    assert!(!unnamed.exists());
+    assert_eq!(disk.create(1, 4096).unwrap_err().operation, "create");
+    assert_eq!((disk.list().unwrap(), unnamed.exists()), (vec![(1, 100), (2, 8192)], false));
+}
+
 #[test]
 fn a_file_for_which_there_is_no_room_is_not_there() {
     let (_folder, mut disk) = opened();
     let refused = disk.create(1, 1 << 62).unwrap_err();
     assert_eq!((refused.kind, refused.operation, refused.slot), (DiskErrorKind::Full, "allocate", Some(1)));
     assert_eq!(disk.list().unwrap(), []);
+    assert_eq!(fs::read_dir(disk.directory()).unwrap().count(), 0, "and nothing under another name");
     disk.create(1, 4096).unwrap();
     assert_eq!(kind(disk.resize(1, 1 << 62)), DiskErrorKind::Full);
     assert_eq!(disk.list().unwrap(), [(1, 4096)]);

@@ -1,6 +1,6 @@
 //! A file whose sync failed: what it held is written elsewhere, and what cannot be read back is declared.
 
-use driftlog_agent::spool::disk::{DiskErrorKind, SimDisk};
+use driftlog_agent::spool::disk::{DiskErrorKind, PowerCut, SimDisk};
 use driftlog_agent::spool::{Durability, Spool, SpoolConfig, SpoolEvent};
 use driftlog_proto::ids::Place;
 use driftlog_proto::item::Cause;
@@ -183,4 +183,30 @@ fn what_was_found_unsynced_at_the_start_is_written_again_where_it_stands() {
     spool.sync_now(Mono(0)).unwrap();
     assert!(spool.is_synced() && events(&mut spool).is_empty());
     assert_eq!((walk(&mut spool), spool.usage().segments), (whole, 1));
+}
+
+/// The cursors stand in the checkpoint before the frames too, which may rot; and what the failed file had is
+/// gone with the power.
+#[test]
+fn a_frame_that_is_carried_over_keeps_its_cursors_and_begins_no_run() {
+    let mut spool = open(SimDisk::new(1), interval(), 1);
+    append(&mut spool, 1, 300).unwrap();
+    spool.append_cursors(Mono(0), &[(77, b"carried")], &[]).unwrap();
+    spool.disk_mut().fail("sync", DiskErrorKind::Io, 1);
+    spool.sync_now(Mono(0)).unwrap_err();
+    spool.sync_now(Mono(0)).unwrap();
+    assert_eq!(spool.usage().segments, 2);
+    for _ in 0..2 {
+        spool.append_cursors(Mono(0), &[(78, b"later")], &[]).unwrap();
+        spool.sync_now(Mono(0)).unwrap();
+    }
+    let mut disk = spool.into_disk();
+    disk.power_cut(PowerCut::LoseAll, 1);
+    let last = files(&disk).last().unwrap().0;
+    assert_eq!(disk.content(last).unwrap()[11] & 1, 0, "its run began before it");
+    disk.flip(last, 1024 + 64, 1);
+    let spool = open(disk, interval(), 2);
+    assert!(spool.recovery().cursors_lost, "the checkpoint is rotten");
+    let found: Vec<_> = spool.cursors().collect();
+    assert_eq!(found, [(LINES, &1u64.to_le_bytes()[..]), (77, b"carried"), (78, b"later")]);
 }

@@ -6,7 +6,8 @@ use driftlog_agent::spool::disk::{OsDisk, SimDisk};
 use driftlog_agent::spool::offline::{ExportFormat, Exported, Offline};
 use driftlog_agent::spool::{Spool, SpoolConfig};
 use driftlog_proto::block::{Codec, Ending, Format, Packer, Part, Record, Severity, Source, WORKSPACE_BYTES};
-use driftlog_proto::ids::{BootId, Lane, RunId};
+use driftlog_proto::checksum::crc32c_seeded;
+use driftlog_proto::ids::{BootId, Chain, Lane, Place, RunId, Seq};
 use driftlog_proto::item::{self, BlockHeader, Cause, ItemHeader};
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
@@ -212,4 +213,61 @@ fn a_real_directory_is_written_recovered_and_read_offline() {
     let mut spool = opened(9);
     assert_eq!(spool.next_durable().seq.0, 5 * 41);
     walk(&mut spool);
+}
+
+/// Forges the second of three blocks: as many bytes, whole, under checksums that are right, and said to be of
+/// this place. The frame is left to say what it said, but for its count of records. Where it stands the log
+/// was synced, as the third says.
+fn forged(of: impl Fn(Place) -> Place, count: u32) -> Offline<SimDisk> {
+    let mut spool = open(SimDisk::new(1), config(), 1);
+    append(&mut spool, 3, 300).unwrap();
+    let place = spool.tail();
+    append(&mut spool, 3, 300).unwrap();
+    append(&mut spool, 3, 300).unwrap();
+    let mut disk = spool.into_disk();
+    let slot = files(&disk)[0].0;
+    let content = disk.content(slot).unwrap().to_vec();
+    let salt = u32::from_le_bytes(content[12..16].try_into().unwrap());
+    let (own, other) = (block(place, 3, 300), block(of(place), 3, 300));
+    assert_eq!(own.len(), other.len());
+    let at = content.windows(own.len()).position(|bytes| bytes == own).unwrap();
+    let mut frame = [&content[at - 64..at], &other].concat();
+    let checksum = crc32c_seeded(salt, &[&frame[64..]]).to_le_bytes();
+    frame[4..8].copy_from_slice(&checksum);
+    frame[36..40].copy_from_slice(&count.to_le_bytes());
+    let checksum = crc32c_seeded(salt, &[&frame[4..64]]).to_le_bytes();
+    frame[..4].copy_from_slice(&checksum);
+    disk.overwrite(slot, at - 64, &frame);
+    Offline::new(disk).unwrap()
+}
+
+#[test]
+fn an_item_that_speaks_of_another_place_than_its_frame_is_damaged() {
+    let others: [fn(Place) -> Place; 3] = [
+        |place| Place { seq: Seq(place.seq.0 + 1), ..place },
+        |place| Place { run: RunId(place.run.0 + 1), ..place },
+        |place| Place { chain: Chain(place.chain.0 ^ 1), ..place },
+    ];
+    for other in others {
+        let mut offline = forged(other, 3);
+        assert_eq!((offline.recovery().cut_bytes, offline.recovery().damaged_frames), (0, 0), "all are read");
+        let verification = offline.verify(&mut |_| ());
+        assert_eq!((verification.starts, verification.blocks, verification.records), (1, 2, 6));
+        let [damage] = &verification.damaged[..] else { panic!("{verification:?}") };
+        assert_eq!((damage.from.seq, damage.to.seq, damage.records), (3, 6, 3));
+        let (_, exported) = export(&mut offline, ExportFormat::Ndjson);
+        // The blocks beside it are random bytes, which nobody packed.
+        assert_eq!(exported, Exported { damaged: 3, not_unpacked: 6, ..Exported::default() });
+    }
+    let mut same = forged(|place| place, 3);
+    assert!(same.verify(&mut |_| ()).is_sound(), "what is forged is the place alone");
+}
+
+/// Found by fuzzing `spool export`: more records were damaged than there were.
+#[test]
+fn a_frame_that_counts_more_records_than_the_log_has_is_damaged_up_to_its_end() {
+    let mut offline = forged(|place| place, 1000);
+    let verification = offline.verify(&mut |_| ());
+    let [damage] = &verification.damaged[..] else { panic!("{verification:?}") };
+    assert_eq!((verification.records, damage.from.seq, damage.to.seq), (3, 3, 9));
 }

@@ -2,6 +2,7 @@
 
 use driftlog_agent::spool::SpoolEvent;
 use driftlog_agent::spool::disk::{DiskErrorKind, SimDisk};
+use driftlog_proto::ids::Place;
 use driftlog_proto::item::Cause;
 use driftlog_proto::time::Mono;
 
@@ -133,4 +134,22 @@ fn the_oldest_block_that_waits_is_told_anew_when_the_base_moves_or_a_gap_comes_f
     assert_eq!((usage.gaps, usage.records_waiting, usage.segments), (1, 4, 1));
     spool.trim(&seen[5].item.end);
     assert_eq!((oldest(&mut spool), spool.usage().records_waiting, spool.usage().gaps), (None, 0, 0));
+}
+
+#[test]
+fn a_gap_that_joins_the_one_before_it_is_told_as_it_now_stands() {
+    let mut spool = open(SimDisk::new(1), roomy(), 1);
+    for _ in 0..4 {
+        append(&mut spool, 1, 100).unwrap();
+    }
+    // A start and four blocks: the third is another gap, and stays apart.
+    let seen = walk(&mut spool);
+    let places: Vec<Place> = seen.iter().map(|published| published.item.begin).collect();
+    let refused = [(4, 4, 5), (1, 1, 2), (2, 1, 3)];
+    for (item, from, to) in refused {
+        spool.refuse(&places[item], Cause::Refused).unwrap();
+        let end = if to == 5 { spool.tail() } else { places[to] };
+        let told = SpoolEvent::Dropped { from: places[from], to: end, cause: Cause::Refused, records: 1 };
+        assert_eq!(events(&mut spool), [told], "the item {item}");
+    }
 }

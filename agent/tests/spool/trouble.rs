@@ -147,3 +147,23 @@ fn with_durability_none_a_start_that_cannot_write_begins_at_what_is_acknowledged
     spool.sync_now(Mono(1)).unwrap();
     assert_eq!(records(&walk(&mut spool)), 1);
 }
+
+/// Two segments, of which the first has three blocks.
+fn two_segments() -> SimDisk {
+    let mut spool = open(SimDisk::new(1), roomy(), 1);
+    for _ in 0..3 {
+        append(&mut spool, 1, 500).unwrap();
+    }
+    let mut spool = open(spool.into_disk(), roomy(), 2);
+    append(&mut spool, 1, 500).unwrap();
+    spool.into_disk()
+}
+
+#[test]
+fn a_file_that_is_gone_when_it_is_read_is_not_one_that_cannot_be_read() {
+    let mut disk = two_segments();
+    disk.fail("read", DiskErrorKind::NotFound, 1);
+    let spool = open(disk, roomy(), 3);
+    assert_eq!((spool.recovery().unreadable_files, spool.recovery().missing_segments), (0, 1));
+    assert_eq!(spool.recovery().records_lost, 3);
+}

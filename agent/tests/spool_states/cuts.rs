@@ -68,7 +68,8 @@ fn blocks_longer_than_a_segment_survive_every_cut() {
 #[test]
 fn what_is_synced_later_is_kept_or_read_again() {
     cut("interval", lazy(roomy()), LATER);
-    cut("interval, overflow", lazy(tight()), OVERFLOW);
+    cut("interval, large", lazy(roomy()), LATER_LARGE);
+    cut("interval, overflow", lazy(tight()), LATER_OVERFLOW);
 }
 
 #[test]
@@ -90,6 +91,7 @@ fn a_write_that_failed_leaves_nothing_in_doubt_that_was_promised() {
 #[test]
 fn files_that_could_not_be_made_or_removed_cost_nothing() {
     cut("failed files", roomy(), FAILED_FILES);
+    cut("failed directory", roomy(), FAILED_DIRECTORY);
 }
 
 #[test]

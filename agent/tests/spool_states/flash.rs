@@ -7,7 +7,8 @@
 //! - Which names there are is durable after a sync of the directory; until then each making and
 //!   each removal of a name may have got through or not, apart from the file's content.
 //! - Room that was added to a file and never written holds zeros, or what the file that was removed
-//!   last had there.
+//!   last had there. The head of a new file is zeros by the rule; what was removed from the same
+//!   directory is tried there besides.
 //! - A sync that failed leaves what it should have made durable unsure for ever.
 //! - An operation that was asked for and has not returned is like one that is not synced.
 
@@ -21,6 +22,8 @@ use crate::tears::{Kept, tears};
 
 /// What stands in room that was never written, where nothing was removed yet.
 const GARBAGE: u8 = 0xa5;
+/// The head of a file: a segment's header lies within.
+const HEAD_BYTES: usize = 4096;
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -90,7 +93,8 @@ pub(crate) struct Flash {
     visible_names: BTreeMap<Name, usize>,
     /// In the order in which they were asked for.
     unsure: Vec<Unsure>,
-    removed: Rc<Vec<u8>>,
+    /// What the file had that was removed last, and its directory.
+    removed: (Option<usize>, Vec<u8>),
 }
 
 impl Flash {
@@ -108,7 +112,7 @@ impl Flash {
             names,
             pending_names: Vec::new(),
             unsure: Vec::new(),
-            removed: Rc::new(vec![GARBAGE; 1 << 16]),
+            removed: (None, vec![GARBAGE; 1 << 16]),
         }
     }
 
@@ -119,10 +123,13 @@ impl Flash {
                 self.files.push(File { durable: Vec::new(), pending: Vec::new(), visible: Vec::new() });
                 assert_eq!(self.files.len(), file + 1, "files are numbered as they are made");
                 self.rename(*name, Some(*file));
-                self.change(*file, Change::Length { length: *length, stale: Rc::clone(&self.removed) });
+                let stale = self.stale(Some(name.0));
+                self.change(*file, Change::Length { length: *length, stale });
             }
             Operation::Resize { file, length } => {
-                self.change(*file, Change::Length { length: *length, stale: Rc::clone(&self.removed) });
+                let name = self.visible_names.iter().find(|(_, named)| *named == file);
+                let stale = self.stale(name.map(|(name, _)| name.0));
+                self.change(*file, Change::Length { length: *length, stale });
             }
             Operation::Write { file, at, bytes } => {
                 let kept = Rc::new(tears(*at, bytes.len(), self.bounds.torn_bytes));
@@ -130,7 +137,7 @@ impl Flash {
             }
             Operation::Remove { name } => {
                 if let Some(file) = self.visible_names.get(name) {
-                    self.removed = Rc::new(self.files[*file].visible.clone());
+                    self.removed = (Some(name.0), self.files[*file].visible.clone());
                 }
                 self.rename(*name, None);
             }
@@ -152,6 +159,16 @@ impl Flash {
             Operation::SyncDirectory { directory } => self.sync_directory(*directory),
             _ => {}
         }
+    }
+
+    /// What may stand in room that is added to a file of this directory.
+    fn stale(&self, directory: Option<usize>) -> Rc<Vec<u8>> {
+        let (from, mut content) = self.removed.clone();
+        if from != directory {
+            let head = content.len().min(HEAD_BYTES);
+            content[..head].fill(0);
+        }
+        Rc::new(content)
     }
 
     fn rename(&mut self, name: Name, file: Option<usize>) {

@@ -23,6 +23,12 @@ impl Content {
         bytes.hash(&mut hasher);
         Self { bytes: Rc::new(bytes), hash: hasher.finish() }
     }
+
+    /// Its header stands at its head twice, and the two are of different segments.
+    pub(crate) fn is_torn_in_its_header(&self) -> bool {
+        let copy = |at: usize| self.bytes.get(at..at + 512).filter(|copy| copy.starts_with(b"driftspl"));
+        copy(0).zip(copy(512)).is_some_and(|(first, second)| first != second)
+    }
 }
 
 /// A flash while nothing runs on it.

@@ -4,7 +4,8 @@
 //! `history`; `recording` writes down what it asked of the disk; `flash` and `cutting` make of this,
 //! for each operation, the states in which the disk's rules allow a power cut to leave it, as far as
 //! `choices` and `tears` go; `exploring` lets a program go on from each of them, whose every step is
-//! judged: by `history`, and on the way in `device`.
+//! judged: by `history`, and on the way in `device`. `lanes` does the same with two spools and the
+//! agent's own core.
 //!
 //! With `DRIFTLOG_STATES=all` the bounds are wider.
 #![expect(clippy::print_stderr, reason = "a state that breaks a promise says how it came about")]
@@ -19,6 +20,7 @@ mod flash;
 mod history;
 mod image;
 mod items;
+mod lanes;
 mod recording;
 mod tears;
 mod workload;

@@ -8,6 +8,9 @@ const SECTOR_BYTES: usize = 512;
 /// one alone, and each one missing.
 const SECTORS_OF_EVERY_SUBSET: usize = 4;
 
+/// A sector also breaks within after these, which hold what comes first in a header.
+const PART_BYTES: usize = 64;
+
 /// The pieces of a write that got through, counted from its beginning.
 pub(crate) type Kept = Vec<Range<usize>>;
 
@@ -30,8 +33,16 @@ pub(crate) fn tears(at: usize, length: usize, bytes: usize) -> Vec<Kept> {
         }
     }
     // Prefixes that end within a sector; the first byte alone, and all but the last.
-    let within = sectors.iter().flat_map(|sector| (sector.start + bytes..sector.end).step_by(bytes));
-    kept.extend(within.chain([1, length - 1]).map(|end| vec![0..end]));
+    let within = |sector: &Range<usize>| (sector.start + bytes..sector.end).step_by(bytes);
+    kept.extend(sectors.iter().flat_map(within).chain([1, length - 1]).map(|end| vec![0..end]));
+    // One sector in part, all others whole.
+    for (n, sector) in sectors.iter().enumerate() {
+        let first = (sector.len() > PART_BYTES).then_some(sector.start + PART_BYTES);
+        for end in first.into_iter().chain(within(sector)) {
+            let part = sector.start..end;
+            kept.push([&sectors[..n], std::slice::from_ref(&part), &sectors[n + 1..]].concat());
+        }
+    }
     kept
 }
 
@@ -62,5 +73,12 @@ fn a_write_over_three_sectors_is_torn_in_every_way() {
         vec![112..624, 624..800],
     ];
     assert_eq!(kept[..8], subsets);
-    assert_eq!(kept[8..], [vec![0..368], vec![0..1], vec![0..799]]);
+    assert_eq!(kept[8..11], [vec![0..368], vec![0..1], vec![0..799]]);
+    let in_part: [Kept; 4] = [
+        vec![0..64, 112..624, 624..800],
+        vec![0..112, 112..176, 624..800],
+        vec![0..112, 112..368, 624..800],
+        vec![0..112, 112..624, 624..688],
+    ];
+    assert_eq!(kept[11..], in_part);
 }

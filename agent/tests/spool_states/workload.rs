@@ -301,6 +301,53 @@ pub(crate) const FAILED_FILES: &[Step] = &[
     Append(1, 4500),
 ];
 
+/// The directory of the spare file could not be synced; later it is written while there is another.
+pub(crate) const FAILED_DIRECTORY: &[Step] = &[
+    Start,
+    Append(2, 2900),
+    Append(1, 2900),
+    Fail(Fault::SyncDirectory),
+    Append(2, 2900),
+    Append(2, 2900),
+    Publish,
+    AcknowledgeAll,
+    Append(1, 300),
+    Append(1, 4500),
+    Publish,
+];
+
+/// Of two blocks one waits for its sync when the next segment is opened, and the oldest goes.
+pub(crate) const LATER_OVERFLOW: &[Step] = &[
+    Start,
+    Append(2, 2900),
+    Append(1, 2900),
+    Append(3, 2900),
+    Append(2, 2900),
+    Append(1, 2900),
+    Append(2, 2900),
+    Append(1, 2900),
+    Append(3, 2900),
+    Publish,
+    Append(2, 2900),
+    Append(1, 2900),
+    Publish,
+    Append(1, 2900),
+    Append(2, 2900),
+];
+
+/// What the first file holds is acknowledged between a write and its sync; the file is no spare.
+pub(crate) const LATER_LARGE: &[Step] = &[
+    Start,
+    Append(2, 12000),
+    Append(1, 2900),
+    Publish,
+    Append(1, 300),
+    AcknowledgeAll,
+    Sync,
+    Append(1, 300),
+    Sync,
+];
+
 pub(crate) const LIED_TO: &[Step] = &[
     Start,
     Append(2, 2900),
@@ -313,5 +360,8 @@ pub(crate) const LIED_TO: &[Step] = &[
     Append(2, 2900),
     Publish,
     AcknowledgeAll,
-    Append(1, 2900),
+    Append(1, 300),
+    Publish,
+    AcknowledgeAll,
+    Cursor(7),
 ];

@@ -5,6 +5,7 @@
 //! - what is published is a message; items of a lane follow one another from its base, and every
 //!   record in them is a line that was written, in order, or a notice of the agent's own;
 //! - the base moves only to the end of an item that was published, with its chain, or into a gap;
+//! - it sleeps when it has nothing to do;
 //! - once an honest gateway answers, the agent runs dry within bounded rounds, and with no loss but
 //!   what was declared.
 #![no_main]
@@ -32,6 +33,8 @@ const OPERATIONS_MAX: usize = 100;
 const ROUNDS_MAX: usize = 300;
 /// Messages of one round: a Hello, a Beat, and what both lanes may have on the air.
 const MESSAGES_MAX: usize = 200;
+/// How often the agent may want to be woken up again at once.
+const WAKES_MAX: usize = 100;
 const PATH: &str = "/log/app.log";
 
 fuzz_target!(|data: &[u8]| {
@@ -145,9 +148,19 @@ impl Device {
         self.pipeline.handle_link_up(self.now, SessionId(self.sessions));
     }
 
-    /// One round of the shell's loop.
+    /// The shell's loop, until the agent would sleep.
     fn turn(&mut self) {
-        self.pipeline.poll(self.now);
+        for _ in 0..WAKES_MAX {
+            self.pipeline.poll(self.now);
+            self.publish();
+            if self.pipeline.poll_deadline() > self.now.mono {
+                return;
+            }
+        }
+        panic!("the agent never sleeps");
+    }
+
+    fn publish(&mut self) {
         for sent in 0.. {
             assert!(sent < MESSAGES_MAX, "the agent does not stop");
             let mut message = Vec::new();

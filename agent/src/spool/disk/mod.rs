@@ -25,7 +25,8 @@ pub trait Disk {
     /// When the directory cannot be read.
     fn list(&mut self) -> Result<Vec<(Slot, u64)>, DiskError>;
 
-    /// Makes a file of `bytes` length with its room allocated.
+    /// Makes a file of `bytes` length with its room allocated. Also after a power cut its first page shows
+    /// nothing of a file that had this room before.
     ///
     /// # Errors
     /// When it exists already or there is no room; then there is no such file.

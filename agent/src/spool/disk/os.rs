@@ -12,6 +12,11 @@ use super::{Disk, DiskError, DiskErrorKind, Slot, aside_name, file_name, slot_of
 
 /// Files kept open: the one that is written, the one that is read, and one each in between.
 const OPEN_FILES_MAX: usize = 4;
+/// What a file is called until its head is on the flash: no segment's name. One that a kill left is
+/// written over by the next.
+const UNNAMED: &str = "new.segment";
+/// Zeros at the head of a new file: more than a segment's header.
+const HEAD_BYTES: usize = 4096;
 
 /// A spool's directory on a real file system.
 #[derive(Debug)]
@@ -108,6 +113,15 @@ fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
+/// Makes the head of a new file zeros on the flash too. Some file systems let a power cut show, in room that
+/// was never written, what a removed file had there: perhaps the header of a segment of the other lane.
+fn blank_head(file: &File, bytes: u64) -> io::Result<()> {
+    let head = [0; HEAD_BYTES];
+    let kept = usize::try_from(bytes).unwrap_or(HEAD_BYTES).min(HEAD_BYTES);
+    file.write_all_at(head.get(..kept).unwrap_or(&head), 0)?;
+    Ok(fdatasync(file)?)
+}
+
 impl Disk for OsDisk {
     fn list(&mut self) -> Result<Vec<(Slot, u64)>, DiskError> {
         let wrong = |error: io::Error| failed("list", None, &error);
@@ -127,14 +141,19 @@ impl Disk for OsDisk {
     fn create(&mut self, slot: Slot, bytes: u64) -> Result<(), DiskError> {
         self.may_write("create", Some(slot))?;
         let wrong = |error: io::Error| failed("create", Some(slot), &error);
-        let path = self.path(slot);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(wrong)?;
-        if let Err(error) = allocate(&file, bytes) {
-            // The caller hears of the first failure; an empty file that stays is found at the next start.
-            let _ = fs::remove_file(&path);
-            return Err(failed("allocate", Some(slot), &error));
+        let (unnamed, path) = (self.directory.join(UNNAMED), self.path(slot));
+        if path.try_exists().map_err(wrong)? {
+            return Err(wrong(io::ErrorKind::AlreadyExists.into()));
         }
-        Ok(())
+        let file = File::create(&unnamed).map_err(wrong)?;
+        let made = allocate(&file, bytes).map_err(|error| failed("allocate", Some(slot), &error));
+        let made = made.and_then(|()| blank_head(&file, bytes).map_err(wrong));
+        let made = made.and_then(|()| fs::rename(&unnamed, &path).map_err(wrong));
+        if made.is_err() {
+            // The caller hears of the first failure; a file that stays has no segment's name.
+            let _ = fs::remove_file(&unnamed);
+        }
+        made
     }
 
     fn resize(&mut self, slot: Slot, bytes: u64) -> Result<(), DiskError> {

@@ -108,7 +108,18 @@ impl<D: Disk> Offline<D> {
     }
 
     /// What stands at a place below the end. The sealed bytes of an item are in `self.buf`.
+    ///
+    /// Frames that are whole and contradict each other may lead out of the log, or back: nothing can be
+    /// made of what stands behind that.
     fn step(&mut self, place: &Place) -> Step {
+        let step = self.found(place);
+        let log = &self.recovered.log;
+        let within = log.key(place)..=log.key(&log.end);
+        let is_sound = within.contains(&log.key(&step.end())) && step.end() != *place;
+        if is_sound { step } else { Step::Damaged(log.end) }
+    }
+
+    fn found(&mut self, place: &Place) -> Step {
         let log = &self.recovered.log;
         if let Some(hole) = log.gaps.at(place.run, place.seq) {
             return Step::Gap(hole.clone());
