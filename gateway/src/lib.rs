@@ -37,7 +37,7 @@ use std::time::Duration;
 use broker::config::ClientConfig;
 use broker::{Client, Keeper};
 use clock::Clock;
-use committer::{Committer, Durable};
+use committer::{Committers, Durable};
 use config::Config;
 use driftlog_proto::time::Now;
 use lock::Lock;
@@ -93,9 +93,9 @@ pub async fn serve<C: Core>(
     announce(config, keeper.as_ref(), &web);
 
     loop {
-        let committer = Committer::start(opened.durable, Clock::new(&config.trial));
-        let committer = committer.map_err(|error| RunError::System("start a thread", error))?;
-        match Pipeline::new(&mut shell, opened.core, committer).run(&mut stop).await {
+        let committers = Committers::start(opened.durables, || Clock::new(&config.trial));
+        let committers = committers.map_err(|error| RunError::System("start a thread", error))?;
+        match Pipeline::new(&mut shell, opened.core, committers).run(&mut stop).await {
             End::Stopped => break,
             End::LedgerInDoubt(reason) => {
                 ::log::error!("the ledger is loaded afresh, since it may not hold the last batch: {reason}");
@@ -142,8 +142,9 @@ async fn open_again<C>(
 pub struct Opened<C> {
     /// The core.
     pub core: C,
-    /// Makes batches durable; owns the sink and the ledger.
-    pub durable: Box<dyn Durable>,
+    /// Make batches durable, each those of one sink; behind them, where no sink shares the ledger's
+    /// transaction, what makes the ledger's own durable.
+    pub durables: Vec<Box<dyn Durable>>,
 }
 
 /// The embedded broker, unless another is named, and how the gateway connects.

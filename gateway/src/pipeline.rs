@@ -2,7 +2,7 @@
 //!
 //! The core decides everything and waits for nothing; the loop waits for everything and decides
 //! nothing. What it promises: a message is given to the core once and in the order of the
-//! broker; at most one batch is on its way to the sinks; answers are taken from the core only
+//! broker; at most one batch is on its way to each sink; answers are taken from the core only
 //! when the broker has room for them.
 
 use std::fmt;
@@ -15,11 +15,11 @@ use std::time::Duration;
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::time::{Mono, Now};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::broker::{Channel, Client, Event, Publish};
 use crate::clock::Clock;
-use crate::committer::{Committed, Committer};
+use crate::committer::{Committed, Committers, Report};
 use crate::sink::{Batch, CommitError};
 use crate::status::{BrokerStatus, RegionStatus, Status};
 use crate::web::Question;
@@ -39,10 +39,12 @@ pub trait Core {
     /// A message from a device. Whatever its bytes, nothing but counters and answers comes of a
     /// bad one.
     fn handle_up(&mut self, now: Now, topic: &str, payload: &[u8]);
-    /// What is to be made durable next. Asked only when no batch is on its way.
+    /// What is to be made durable next, in a sink that has no batch on its way. Asked until there is none.
     fn poll_batch(&mut self, now: Now) -> Option<Batch>;
     /// What became of the batch with this number.
     fn handle_committed(&mut self, now: Now, number: u64, outcome: Result<(), CommitError>);
+    /// A sink has begun a new index, which has this number.
+    fn handle_index(&mut self, sink: usize, number: u32);
     /// The next message to a device. Asked only when the broker has room for it.
     fn poll_down(&mut self, now: Now) -> Option<(DeviceId, Channel, Vec<u8>)>;
     /// When it wants to be asked again although nothing has happened.
@@ -94,30 +96,30 @@ pub struct Shell {
 pub struct Pipeline<'a, C> {
     shell: &'a mut Shell,
     core: C,
-    committer: Committer,
+    committers: Committers,
     /// Why the newest batch was not made durable.
     refused: Option<String>,
 }
 
 impl<'a, C: Core> Pipeline<'a, C> {
     /// Joins a core to the world.
-    pub fn new(shell: &'a mut Shell, core: C, committer: Committer) -> Self {
-        Self { shell, core, committer, refused: None }
+    pub fn new(shell: &'a mut Shell, core: C, committers: Committers) -> Self {
+        Self { shell, core, committers, refused: None }
     }
 
     /// Works until it is told to stop or the ledger is in doubt.
     pub async fn run(mut self, stop: &mut Stop) -> End {
         loop {
             let now = self.shell.clock.now();
-            self.give_batch(now);
+            self.give_batches(now);
             let is_full = self.publish(now);
             let pause = self.pause(now);
             let Shell { broker, questions, .. } = &mut *self.shell;
             tokio::select! {
                 biased;
                 () = &mut *stop => break,
-                committed = self.committer.committed() => {
-                    if let Some(end) = self.committed(committed) {
+                report = self.committers.report() => {
+                    if let Some(end) = self.reported(report) {
                         return end;
                     }
                 }
@@ -130,11 +132,9 @@ impl<'a, C: Core> Pipeline<'a, C> {
         self.finish().await
     }
 
-    fn give_batch(&mut self, now: Now) {
-        if !self.committer.is_busy()
-            && let Some(batch) = self.core.poll_batch(now)
-        {
-            self.committer.commit(batch);
+    fn give_batches(&mut self, now: Now) {
+        while let Some(batch) = self.core.poll_batch(now) {
+            self.committers.commit(batch);
         }
     }
 
@@ -197,6 +197,16 @@ impl<'a, C: Core> Pipeline<'a, C> {
                 meters.is_connected = false;
                 broker_status.is_connected = false;
                 broker_status.last_error = Some(reason);
+            }
+        }
+    }
+
+    fn reported(&mut self, report: Report) -> Option<End> {
+        match report {
+            Report::Committed(committed) => self.committed(committed),
+            Report::Index { sink, number } => {
+                self.core.handle_index(sink, number);
+                None
             }
         }
     }
@@ -266,16 +276,17 @@ impl<'a, C: Core> Pipeline<'a, C> {
         out
     }
 
-    /// Waits for the batch that is on its way, so that what is durable is also acknowledged.
+    /// Waits for the batches that are on their way, so that what is durable is also acknowledged.
     async fn finish(mut self) -> End {
-        if self.committer.is_busy() {
-            match timeout(LAST_COMMIT, self.committer.committed()).await {
-                Ok(committed) => {
-                    if let Some(end) = self.committed(committed) {
-                        log::error!("stopping while the ledger is in doubt: {end:?}");
-                    }
-                }
-                Err(_) => log::warn!("stopping although the last batch is not durable yet"),
+        let end = Instant::now() + LAST_COMMIT;
+        while self.committers.is_busy() {
+            let Ok(report) = timeout_at(end, self.committers.report()).await else {
+                log::warn!("stopping although the last batch is not durable yet");
+                break;
+            };
+            if let Some(end) = self.reported(report) {
+                log::error!("stopping while the ledger is in doubt: {end:?}");
+                break;
             }
         }
         let now = self.shell.clock.now();

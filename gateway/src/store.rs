@@ -1,4 +1,4 @@
-//! What a gateway has on its disk: the ledger and the archive, opened together.
+//! What a gateway has on its disk, and the sinks beside it, opened together.
 
 use std::path::Path;
 
@@ -6,11 +6,13 @@ use driftlog_proto::time::{Now, Unix};
 
 use crate::committer::Durable;
 use crate::config::Config;
+use crate::ledger::Ledger as _;
 use crate::ledger::sled::SledLedger;
-use crate::region::{Region, RegionConfig, SinkRole};
+use crate::region::{Keeping, Region, RegionConfig, SinkRole};
 use crate::sink::archive::directory::OsDirectory;
 use crate::sink::archive::state::{ARCHIVE, ArchiveId};
 use crate::sink::archive::{Archive, Upkeep};
+use crate::sink::search::{SEARCH, Search};
 use crate::sink::{Batch, CommitError, commit};
 use crate::{Opened, entropy};
 
@@ -36,19 +38,48 @@ impl Durable for Store {
     }
 }
 
-/// Opens ledger and archive, and the region on them.
+/// The ledger, where no sink shares its commits.
+#[derive(Debug)]
+struct Alone(SledLedger);
+
+impl Durable for Alone {
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        self.0.commit(&batch.writes).map_err(|error| CommitError::InDoubt(error.to_string()))
+    }
+
+    fn upkeep(&mut self, _: Unix) -> Result<bool, CommitError> {
+        Ok(false)
+    }
+}
+
+/// Opens ledger and sinks, and the region on them.
 ///
 /// # Errors
 /// Which of them cannot be opened, and what to do about it.
 pub(crate) fn open(config: &Config, now: Now) -> Result<Opened<Region<SledLedger>>, String> {
     let mut ledger = open_ledger(&config.data_dir)?;
+    let archive = config.archive.enabled.then(|| open_archive(config, &mut ledger)).transpose()?;
+    let region = region_config(config);
+    let sinks = region.sinks.clone();
+    let region = Region::open(region, ledger.clone(), Vec::new(), now).map_err(|error| error.to_string())?;
+    let mut durables: Vec<Box<dyn Durable>> = Vec::new();
+    if let Some(archive) = archive {
+        durables.push(Box::new(Store { archive, ledger: ledger.clone() }));
+    }
+    if let Some(at) = sinks.iter().position(|sink| sink.name == SEARCH) {
+        durables.push(Box::new(Search::new(config.search.clone(), region.index(at).unwrap_or(1))?));
+    }
+    if !config.archive.enabled {
+        durables.push(Box::new(Alone(ledger)));
+    }
+    Ok(Opened { core: region, durables })
+}
+
+fn open_archive(config: &Config, ledger: &mut SledLedger) -> Result<Archive, String> {
     let directory = OsDirectory::new(config.data_dir.join(ARCHIVE_FOLDER));
     let fresh = ArchiveId(entropy::bytes().map_err(|error| format!("cannot read random bytes: {error}"))?);
-    let archive = Archive::open(Box::new(directory), config.archive.clone(), &mut ledger, fresh);
-    let archive = archive.map_err(|error| error.to_string())?;
-    let region =
-        Region::open(region_config(config), ledger.clone(), now).map_err(|error| error.to_string())?;
-    Ok(Opened { core: region, durable: Box::new(Store { archive, ledger }) })
+    let archive = Archive::open(Box::new(directory), config.archive.clone(), ledger, fresh);
+    archive.map_err(|error| error.to_string())
 }
 
 fn open_ledger(data_dir: &Path) -> Result<SledLedger, String> {
@@ -56,8 +87,18 @@ fn open_ledger(data_dir: &Path) -> Result<SledLedger, String> {
 }
 
 fn region_config(config: &Config) -> RegionConfig {
+    let archive = config.archive.enabled.then(|| SinkRole {
+        name: ARCHIVE.to_owned(),
+        is_required: config.archive.required,
+        keeping: Keeping::WithLedger,
+    });
+    let search = config.search.is_on().then(|| SinkRole {
+        name: SEARCH.to_owned(),
+        is_required: config.search.required,
+        keeping: Keeping::Behind { is_indexed: true },
+    });
     RegionConfig {
-        sinks: vec![SinkRole { name: ARCHIVE.to_owned(), is_required: true }],
+        sinks: archive.into_iter().chain(search).collect(),
         memory_bytes_max: config.receive.memory_bytes_max,
         credit_bytes_max: u64::from(config.receive.credit_bytes_max),
         message_rate_max: config.receive.message_rate_max,

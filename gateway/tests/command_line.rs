@@ -235,6 +235,7 @@ fn archive_with_one_run(data: &Path, is_broken: bool) {
         end: Place { run: RunId(5), seq: Seq(seq), chain: Chain(chain) },
         received: Unix(1_795_435_200_000_000_000),
         labels: std::sync::Arc::default(),
+        index: 0,
         what,
     };
     let from = if is_broken { 3 } else { 0 };

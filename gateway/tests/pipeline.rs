@@ -50,8 +50,7 @@ impl Core for Echo {
     }
 
     fn poll_batch(&mut self, _: Now) -> Option<Batch> {
-        assert!(self.committing.is_none(), "asked only when no batch is on its way");
-        if self.waiting.is_empty() {
+        if self.committing.is_some() || self.waiting.is_empty() {
             return None;
         }
         self.committing = Some(self.waiting.remove(0));
@@ -72,6 +71,10 @@ impl Core for Echo {
                 self.waiting.insert(0, payload);
             }
         }
+    }
+
+    fn handle_index(&mut self, sink: usize, _: u32) {
+        panic!("sink {sink} has no index");
     }
 
     fn poll_down(&mut self, _: Now) -> Option<(DeviceId, Channel, Vec<u8>)> {
@@ -147,7 +150,7 @@ fn open(noted: &Arc<Mutex<Noted>>) -> Result<Opened<Echo>, String> {
         answers: Vec::new(),
         batches: 0,
     };
-    Ok(Opened { core, durable: Box::new(Planned(for_commit)) })
+    Ok(Opened { core, durables: vec![Box::new(Planned(for_commit))] })
 }
 
 /// Commits come to what is planned.

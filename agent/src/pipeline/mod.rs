@@ -225,7 +225,8 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     }
 
     /// Whether the sources wait because a lane cannot take more.
-    fn is_paused(&self) -> bool {
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
         self.lanes.iter().any(|lane| lane.retry_at > Mono(0))
     }
 

@@ -8,7 +8,7 @@ pub mod sled;
 ///
 /// Keys: `lane/<device>/<lane>` ([`record::LaneRecord`]), `device/<device>` (its clock model),
 /// `gateway/generation`, `gateway/sinks`, and whatever a sink keeps under its own name (`archive/…`).
-pub trait Ledger {
+pub trait Ledger: std::fmt::Debug {
     /// The value of a key.
     ///
     /// # Errors

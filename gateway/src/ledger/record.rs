@@ -69,6 +69,23 @@ impl LaneRecord {
         postcard::from_bytes(rest).ok().filter(Self::is_sound)
     }
 
+    /// Takes over what the store of a sink says about that sink's marks: it is written with the sink's
+    /// records, and this record some time after.
+    pub fn take_marks(&mut self, own: Self, sink: &str) {
+        self.has_forgotten |= own.has_forgotten;
+        for run in own.runs {
+            let Some(mark) = run.marks.iter().find(|mark| mark.sink == sink).cloned() else { continue };
+            match self.runs.iter_mut().find(|known| known.run == run.run) {
+                Some(known) => {
+                    known.marks.retain(|mark| mark.sink != sink);
+                    known.marks.push(mark);
+                }
+                // Its ancestors are here, or came before it.
+                None => self.runs.push(RunRecord { marks: vec![mark], ..run }),
+            }
+        }
+    }
+
     /// What every receiver leaves behind, and relies on when it goes on: each run once and behind
     /// its parent, marks of its own, in each sink only what begins after what the parent has there.
     fn is_sound(&self) -> bool {

@@ -1,18 +1,16 @@
-//! From the lanes' steps to one commit of one sink, and what follows from it.
+//! From the lanes' steps to one batch for one sink.
 
-use std::collections::BTreeSet;
-
-use driftlog_proto::ids::{DeviceId, Lane};
+use driftlog_proto::ids::{Chain, DeviceId, Lane, Place};
 use driftlog_proto::item::BlockHeader;
 use driftlog_proto::receiver::Step;
-use driftlog_proto::time::{Mono, Now};
+use driftlog_proto::time::Mono;
 
-use super::device::{Device, DeviceRecord};
-use super::lane::{Kept, Pending, Taken};
-use super::{Counters, Region};
-use crate::ledger::record::LaneRecord;
-use crate::ledger::{Ledger, Write};
-use crate::sink::{Batch, CommitError, Entry, What};
+use super::Region;
+use super::device::Device;
+use super::lane::{Kept, LaneState, Pending, Taken};
+use super::ranges::Range;
+use crate::ledger::Ledger;
+use crate::sink::{Entry, What};
 
 /// Bytes of sealed blocks in one batch; the last block may pass it.
 pub(super) const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -20,64 +18,40 @@ pub(super) const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub(super) const BATCH_ENTRIES_MAX: usize = 4096;
 /// Bytes that one lane puts into a batch before the next has its turn.
 const TURN_BYTES: u64 = 512 * 1024;
-/// The shortest and the longest wait before a refused commit is tried again.
-const RETRY_MS: (u64, u64) = (250, 30_000);
 
-/// A commit under way.
-#[derive(Debug)]
-pub(super) struct Outstanding {
-    sink: usize,
-    batch: Batch,
-    lanes: Vec<LaneTaken>,
-    /// The sink refused it; it is tried again.
-    pub(super) is_refused: bool,
+/// What a batch takes from one lane.
+#[derive(Clone, Debug)]
+pub(super) struct LaneTaken {
+    pub(super) sink: usize,
+    pub(super) device: DeviceId,
+    pub(super) lane: Lane,
+    pub(super) taken: Taken,
+    pub(super) bytes: u64,
 }
 
-#[derive(Debug)]
-struct LaneTaken {
-    device: DeviceId,
-    lane: Lane,
-    taken: Taken,
-    bytes: u64,
+/// Entries for a sink, and where they come from.
+#[derive(Clone, Debug)]
+pub(super) struct Gathered {
+    pub(super) entries: Vec<Entry>,
+    pub(super) lanes: Vec<LaneTaken>,
 }
 
-impl Outstanding {
-    pub(super) fn devices(&self) -> impl Iterator<Item = &DeviceId> {
-        self.lanes.iter().map(|lane| &lane.device)
-    }
-}
-
-/// The next batch: a refused one again when its time has come, else a new one.
-pub(super) fn poll<L: Ledger>(region: &mut Region<L>, now: Now) -> Option<Batch> {
-    if let Some(outstanding) = &mut region.outstanding {
-        if !outstanding.is_refused || now.mono < region.retry_at {
-            return None;
-        }
-        outstanding.is_refused = false;
-        return Some(outstanding.batch.clone());
-    }
-    let count = region.config.sinks.len();
-    let first = usize::try_from(region.batches).unwrap_or(0);
-    (0..count).find_map(|offset| gather(region, (first + offset) % count))
-}
-
-/// Takes from every waiting device in turn, urgent lanes first.
-fn gather<L: Ledger>(region: &mut Region<L>, sink: usize) -> Option<Batch> {
-    let mut batch = Batch { sink, ..Batch::default() };
-    let mut lanes: Vec<LaneTaken> = Vec::new();
+/// Takes from every waiting device in turn, urgent lanes first; nothing when nothing waits.
+pub(super) fn gather<L: Ledger>(region: &mut Region<L>, sink: usize) -> Option<Gathered> {
+    let mut gathered = Gathered { entries: Vec::new(), lanes: Vec::new() };
+    let index = region.outlets.get(sink)?.index;
     let waiting = in_turn(region, sink);
     for lane in [Lane::Urgent, Lane::Bulk] {
         for id in &waiting {
-            let full = lanes.iter().map(|lane| lane.bytes).sum::<u64>() >= BATCH_BYTES_MAX;
-            if full || batch.entries.len() >= BATCH_ENTRIES_MAX {
+            let full = gathered.lanes.iter().map(|lane| lane.bytes).sum::<u64>() >= BATCH_BYTES_MAX;
+            if full || gathered.entries.len() >= BATCH_ENTRIES_MAX {
                 break;
             }
             let Some(device) = region.devices.get_mut(id) else { continue };
-            if let Some(taken) = take(device, id, lane, sink, &mut batch) {
-                lanes.push(taken);
-                if lane == Lane::Bulk {
-                    region.turns.insert(sink, Some(id.clone()));
-                    region.turns.remove(sink + 1);
+            if let Some(taken) = take(device, id, lane, (sink, index), &mut gathered.entries) {
+                gathered.lanes.push(taken);
+                if let (Lane::Bulk, Some(outlet)) = (lane, region.outlets.get_mut(sink)) {
+                    outlet.turn = Some(id.clone());
                 }
             }
         }
@@ -87,55 +61,90 @@ fn gather<L: Ledger>(region: &mut Region<L>, sink: usize) -> Option<Batch> {
             device.lanes().all(|lane| lane.feeds.get(sink).is_none_or(|feed| feed.is_empty()))
         };
         if region.devices.get(id).is_none_or(is_empty) {
-            region.waiting.get_mut(sink)?.remove(id);
+            region.outlets.get_mut(sink)?.waiting.remove(id);
         }
     }
-    if lanes.is_empty() {
-        return None;
-    }
-    batch.writes = writes(region, sink, &lanes);
-    region.batches += 1;
-    batch.number = region.batches;
-    region.outstanding = Some(Outstanding { sink, batch: batch.clone(), lanes, is_refused: false });
-    Some(batch)
+    (!gathered.lanes.is_empty()).then_some(gathered)
 }
 
 /// The waiting devices, beginning after the one that was served last.
 fn in_turn<L>(region: &Region<L>, sink: usize) -> Vec<DeviceId> {
-    let Some(waiting) = region.waiting.get(sink) else { return Vec::new() };
-    let last = region.turns.get(sink).cloned().flatten();
-    let is_later = |id: &&DeviceId| last.as_ref().is_none_or(|last| *id > last);
-    let later = waiting.iter().filter(is_later);
-    let earlier = waiting.iter().filter(|id| !is_later(id));
+    let Some(outlet) = region.outlets.get(sink) else { return Vec::new() };
+    let is_later = |id: &&DeviceId| outlet.turn.as_ref().is_none_or(|last| *id > last);
+    let later = outlet.waiting.iter().filter(is_later);
+    let earlier = outlet.waiting.iter().filter(|id| !is_later(id));
     later.chain(earlier).cloned().collect()
 }
 
-fn take(device: &mut Device, id: &DeviceId, lane: Lane, sink: usize, batch: &mut Batch) -> Option<LaneTaken> {
+fn take(
+    device: &mut Device,
+    id: &DeviceId,
+    lane: Lane,
+    (sink, index): (usize, Option<u32>),
+    into: &mut Vec<Entry>,
+) -> Option<LaneTaken> {
     let labels = device.labels.clone();
     let mut taken = Taken::default();
     let mut bytes = 0;
     let mut entries = 0;
-    while bytes < TURN_BYTES && batch.entries.len() < BATCH_ENTRIES_MAX {
-        let Some(pending) = device.lane(lane).and_then(|state| state.next_for(sink, &taken)) else { break };
+    while bytes < TURN_BYTES && into.len() < BATCH_ENTRIES_MAX {
+        let Some(state) = device.lane(lane) else { break };
+        let Some(mut pending) = state.next_for(sink, &taken) else { break };
+        let index = index.map_or(0, |current| state.shelve(sink, &mut pending, current));
         bytes += pending.bytes();
         entries += 1;
         taken.reach(pending.end);
         if let Step::Notice(notice) = pending.step {
             taken.notices.push((pending.end, notice));
         }
+        if let Some(Kept { header, .. }) = &pending.block {
+            taken.newest = Some((pending.end, header.boot, last_of(header)));
+        }
         let (end, received) = (pending.end, pending.received);
         let Some(what) = what(device, pending) else { continue };
-        batch.entries.push(Entry {
+        into.push(Entry {
             device: id.clone(),
             lane,
             run: end.run,
             end,
             received,
             labels: labels.clone(),
+            index,
             what,
         });
     }
-    (entries > 0).then(|| LaneTaken { device: id.clone(), lane, taken, bytes })
+    (entries > 0).then(|| LaneTaken { sink, device: id.clone(), lane, taken, bytes })
+}
+
+impl LaneState {
+    /// The index that a step goes to: that of the range which was put down for it, else the
+    /// current one, which is put down now. A gap that has grown beyond its range is cut there.
+    fn shelve(&mut self, sink: usize, pending: &mut Pending, current: u32) -> u32 {
+        let (run, to) = (pending.end.run, pending.end.seq);
+        let from = match (&pending.step, &pending.block) {
+            (Step::Gap { from, .. }, _) => *from,
+            (_, Some(kept)) => kept.header.first,
+            _ => to,
+        };
+        let (Some(ranges), Some(feed)) = (self.ranges.get_mut(sink), self.feeds.get_mut(sink)) else {
+            return current;
+        };
+        let Some(Range { to: limit, index, .. }) = ranges.of(run, from, to).copied() else {
+            ranges.add(Range { run, from, to, index: current });
+            return current;
+        };
+        if let Step::Gap { cause, .. } = pending.step
+            && to > limit
+        {
+            feed.push_front(Pending { step: Step::Gap { from: limit, cause }, ..pending.clone() });
+            pending.end = Place { run, seq: limit, chain: Chain::ROOT };
+        }
+        index
+    }
+}
+
+fn last_of(header: &BlockHeader) -> Mono {
+    Mono(header.mono.0.saturating_add(header.span_ns))
 }
 
 fn what(device: &mut Device, pending: Pending) -> Option<What> {
@@ -144,110 +153,12 @@ fn what(device: &mut Device, pending: Pending) -> Option<What> {
         Step::Gap { from, cause } => What::Gap { from, to: pending.end.seq, cause },
         Step::Notice(notice) => What::Notice(notice),
         Step::Block { .. } => {
-            let Kept { received, is_of_session, header, sealed } = pending.block?;
-            let span = (header.mono, Mono(header.mono.0.saturating_add(header.span_ns)));
+            let Kept { received, is_of_session, header, sealed, line } = pending.block?;
             let by = (!is_of_session).then_some(received);
             let BlockHeader { lane, boot, wall, clock, .. } = header;
-            let clock = device.clock.line_before(lane, boot, span, wall, clock, by);
+            let span = (header.mono, last_of(&header));
+            let clock = *line.get_or_init(|| device.clock.line_before(lane, boot, span, wall, clock, by));
             What::Block { header, sealed, clock }
         }
     })
-}
-
-fn writes<L: Ledger>(region: &Region<L>, sink: usize, lanes: &[LaneTaken]) -> Vec<Write> {
-    let mut writes = Vec::with_capacity(lanes.len() * 2);
-    let mut written = BTreeSet::new();
-    for taken in lanes {
-        let Some(device) = region.devices.get(&taken.device) else { continue };
-        for state in device.lanes().filter(|state| state.lane == taken.lane) {
-            let record = state.record(&region.config.sinks, sink, &taken.taken);
-            writes.push(Write {
-                key: LaneRecord::key(&taken.device, taken.lane),
-                value: Some(record.encode()),
-            });
-        }
-        if !written.insert(&taken.device) {
-            continue;
-        }
-        let record = DeviceRecord { clock: device.clock.encode(), labels: (*device.labels).clone() };
-        writes.push(Write { key: DeviceRecord::key(&taken.device), value: Some(record.encode()) });
-    }
-    writes
-}
-
-impl<L: Ledger> Region<L> {
-    /// A batch is durable, or is not. What is in doubt is not for the core to decide: the shell
-    /// opens the region afresh.
-    pub fn handle_committed(&mut self, now: Now, number: u64, outcome: &Result<(), CommitError>) {
-        let Some(outstanding) = self.outstanding.take_if(|outstanding| outstanding.batch.number == number)
-        else {
-            return;
-        };
-        if outcome.is_ok() {
-            self.stored(now, &outstanding);
-            self.retries = 0;
-            return;
-        }
-        self.counters.commits_failed += 1;
-        let wait = (RETRY_MS.0 << self.retries.min(7)).min(RETRY_MS.1);
-        self.retries = self.retries.saturating_add(1);
-        self.retry_at = now.mono.plus_ms(wait);
-        self.outstanding = Some(Outstanding { is_refused: true, ..outstanding });
-    }
-
-    fn stored(&mut self, now: Now, outstanding: &Outstanding) {
-        self.counters.commits += 1;
-        for entry in &outstanding.batch.entries {
-            self.count(entry);
-            self.delivered(entry);
-        }
-        for taken in &outstanding.lanes {
-            let Some(device) = self.devices.get_mut(&taken.device) else { continue };
-            if let Some(state) = device.lane(taken.lane) {
-                for place in &taken.taken.places {
-                    state.receiver.handle_stored(outstanding.sink, place);
-                }
-                for (place, notice) in &taken.taken.notices {
-                    state.receiver.handle_stated(outstanding.sink, place.run, *notice);
-                }
-                state.queued_bytes = state.queued_bytes.saturating_sub(taken.bytes);
-                self.memory_bytes = self.memory_bytes.saturating_add_signed(state.account());
-            }
-            self.answer(&taken.device, now.mono);
-        }
-    }
-
-    /// What is committed bounds the time of what comes later.
-    fn delivered(&mut self, entry: &Entry) {
-        if let (What::Block { header, .. }, Some(device)) = (&entry.what, self.devices.get_mut(&entry.device))
-        {
-            let last = Mono(header.mono.0.saturating_add(header.span_ns));
-            device.clock.handle_delivered(entry.lane, header.boot, last);
-        }
-    }
-
-    fn count(&mut self, entry: &Entry) {
-        let counters = &mut self.counters;
-        match &entry.what {
-            What::Start { .. } => {}
-            What::Block { header, sealed, .. } => {
-                counters.blocks += 1;
-                counters.records += u64::from(header.count);
-                counters.block_bytes += sealed.len() as u64;
-            }
-            What::Gap { from, to, cause } => {
-                let lost = to.since(*from);
-                Counters::add(&mut counters.lost, cause.index(), lost);
-                let device = self.devices.get_mut(&entry.device);
-                if let Some(state) = device.and_then(|device| device.lane(entry.lane)) {
-                    state.gaps += 1;
-                    state.lost = state.lost.saturating_add(lost);
-                }
-            }
-            What::Notice(notice) => {
-                log::warn!("{}: notice {} about run {}", entry.device, notice.name(), entry.run);
-                Counters::add(&mut counters.notices, notice.index(), 1);
-            }
-        }
-    }
 }

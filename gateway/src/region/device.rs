@@ -8,9 +8,11 @@ use driftlog_proto::message::Labels;
 use driftlog_proto::time::{Mono, Now, Unix};
 use serde::{Deserialize, Serialize};
 
+use super::commit::Outlet;
 use super::lane::LaneState;
 use super::limiter::Limiter;
-use super::{CONNECTED_MS, DEVICES_MAX, IDLE_MS, Refused, Region};
+use super::ranges::Ranges;
+use super::{CONNECTED_MS, DEVICES_MAX, IDLE_MS, Keeping, Refused, Region};
 use crate::ledger::record::LaneRecord;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -127,11 +129,30 @@ impl<L: Ledger> Region<L> {
         let mut lanes = [None, None];
         for lane in Lane::ALL {
             let key = LaneRecord::key(id, lane);
-            if let Some(bytes) = self.ledger.get(&key)? {
-                let record = LaneRecord::decode(&bytes).ok_or_else(|| unreadable(&key))?;
-                if let Some(slot) = lanes.get_mut(lane.index()) {
-                    *slot = Some(self.lane_state(lane, record));
+            let decoded = |bytes: Option<Vec<u8>>| {
+                bytes.map(|bytes| LaneRecord::decode(&bytes).ok_or_else(|| unreadable(&key))).transpose()
+            };
+            let mut record = decoded(self.ledger.get(&key)?)?;
+            for (sink, store) in &self.stores {
+                let name = self.config.sinks.get(*sink).map(|sink| sink.name.as_str());
+                if let (Some(own), Some(name)) = (decoded(store.get(&key)?)?, name) {
+                    record.get_or_insert_default().take_marks(own, name);
                 }
+            }
+            let mut ranges = vec![Ranges::default(); self.config.sinks.len()];
+            for (sink, ranges) in self.config.sinks.iter().zip(&mut ranges) {
+                if sink.keeping == (Keeping::Behind { is_indexed: true }) {
+                    let key = Ranges::key(&sink.name, id, lane);
+                    if let Some(bytes) = self.ledger.get(&key)? {
+                        *ranges = Ranges::decode(&bytes).ok_or_else(|| unreadable(&key))?;
+                    }
+                }
+            }
+            let is_known = record.is_some() || ranges.iter().any(|ranges| !ranges.is_empty());
+            if let Some(slot) = lanes.get_mut(lane.index()).filter(|_| is_known) {
+                let mut state = self.lane_state(lane, record.unwrap_or_default());
+                state.ranges = ranges;
+                *slot = Some(state);
             }
         }
         Ok(Device {
@@ -159,8 +180,7 @@ impl<L: Ledger> Region<L> {
             return;
         }
         self.swept = now;
-        let busy: Vec<&DeviceId> =
-            self.outstanding.iter().flat_map(super::batch::Outstanding::devices).collect();
+        let busy: Vec<&DeviceId> = self.outlets.iter().flat_map(Outlet::devices).collect();
         self.devices.retain(|id, device| {
             let is_silent = now.ms_since(device.heard) > IDLE_MS && device.answer_at.is_none();
             !is_silent || !device.lanes().all(LaneState::is_idle) || busy.contains(&id)

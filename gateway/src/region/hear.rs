@@ -183,9 +183,16 @@ impl<L: Ledger> Region<L> {
             Verdict::Kept(slot) => {
                 if let ItemHeader::Block(block) = header {
                     let sealed = Arc::from(sealed);
-                    state
-                        .kept
-                        .insert(slot, Kept { received: now.wall, is_of_session, header: block, sealed });
+                    state.kept.insert(
+                        slot,
+                        Kept {
+                            received: now.wall,
+                            is_of_session,
+                            header: block,
+                            sealed,
+                            line: Arc::default(),
+                        },
+                    );
                 }
             }
             Verdict::Duplicate => self.counters.duplicates += 1,
@@ -230,9 +237,9 @@ impl<L: Ledger> Region<L> {
         }
         self.memory_bytes = self.memory_bytes.saturating_add_signed(state.account());
         if has_pending {
-            self.waiting.iter_mut().for_each(|waiting| {
-                waiting.insert(id.clone());
-            });
+            for outlet in self.outlets.iter_mut().take(self.roles.count) {
+                outlet.waiting.insert(id.clone());
+            }
         }
     }
 }

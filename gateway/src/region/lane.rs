@@ -1,15 +1,17 @@
 //! One lane of a device: its receiver, the items that wait, what each sink has yet to take.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use driftlog_proto::ids::{AckNumber, Lane, Place, Seq};
+use driftlog_proto::clock::Line;
+use driftlog_proto::ids::{AckNumber, BootId, Lane, Place, Seq};
 use driftlog_proto::item::BlockHeader;
 use driftlog_proto::message::BeatLane;
 use driftlog_proto::receiver::{Notice, Receiver, Run, Sinks, Step, notice_bit};
-use driftlog_proto::time::Unix;
+use driftlog_proto::time::{Mono, Unix};
 
 use super::SinkRole;
+use super::ranges::Ranges;
 use crate::ledger::record::{LaneRecord, Mark, RunRecord};
 
 /// A step of the lane's history that a sink has yet to take.
@@ -36,6 +38,8 @@ pub(super) struct Kept {
     pub(super) is_of_session: bool,
     pub(super) header: BlockHeader,
     pub(super) sealed: Arc<[u8]>,
+    /// When its records happened: the same in every sink.
+    pub(super) line: Arc<OnceLock<Line>>,
 }
 
 /// A lane in memory.
@@ -47,6 +51,8 @@ pub(super) struct LaneState {
     pub(super) kept: BTreeMap<u32, Kept>,
     /// For each sink what it has yet to take, in order.
     pub(super) feeds: Vec<VecDeque<Pending>>,
+    /// For each sink which index has what of it.
+    pub(super) ranges: Vec<Ranges>,
     /// Bytes of blocks that a sink has yet to commit, over all sinks.
     pub(super) queued_bytes: u64,
     /// What of this lane the region's budget counts.
@@ -75,6 +81,7 @@ impl LaneState {
             receiver: Receiver::new(sinks, barrier, runs, record.has_forgotten),
             kept: BTreeMap::new(),
             feeds: vec![VecDeque::new(); sinks.count],
+            ranges: vec![Ranges::default(); sinks.count],
             queued_bytes: 0,
             accounted: 0,
             beat: None,
@@ -147,9 +154,30 @@ impl LaneState {
         }
     }
 
-    /// The lane as the ledger has it once sink `sink` has taken `taken`.
-    pub(super) fn record(&self, names: &[SinkRole], sink: usize, taken: &Taken) -> LaneRecord {
-        let runs = self.receiver.runs().iter().filter_map(|run| recorded(run, names, sink, taken)).collect();
+    /// A sink durably has what was taken of the lane.
+    pub(super) fn stored(&mut self, sink: usize, taken: &Taken, bytes: u64) {
+        for place in &taken.places {
+            self.receiver.handle_stored(sink, place);
+            if let Some(ranges) = self.ranges.get_mut(sink) {
+                ranges.pass(place.run, place.seq);
+            }
+        }
+        for (place, notice) in &taken.notices {
+            self.receiver.handle_stated(sink, place.run, *notice);
+        }
+        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
+    }
+
+    /// Whether every sink has a run up to `place`.
+    pub(super) fn is_everywhere(&self, place: &Place) -> bool {
+        let run = self.receiver.runs().iter().find(|run| run.run == place.run);
+        let has = |sink| run.and_then(|run| run.mark(sink)).is_some_and(|mark| mark.seq >= place.seq);
+        (0..self.feeds.len()).all(has)
+    }
+
+    /// The lane as the ledger has it once these sinks have what was taken.
+    pub(super) fn record(&self, names: &[SinkRole], taken: &[(usize, &Taken)]) -> LaneRecord {
+        let runs = self.receiver.runs().iter().filter_map(|run| recorded(run, names, taken)).collect();
         LaneRecord { runs, has_forgotten: self.receiver.has_forgotten() }
     }
 }
@@ -159,6 +187,8 @@ impl LaneState {
 pub(super) struct Taken {
     pub(super) places: Vec<Place>,
     pub(super) notices: Vec<(Place, Notice)>,
+    /// The newest block: the place after it, its boot, when its last record was read.
+    pub(super) newest: Option<(Place, BootId, Mono)>,
 }
 
 impl Taken {
@@ -216,11 +246,11 @@ fn restored(record: &RunRecord, names: &[SinkRole]) -> Run {
     run
 }
 
-fn recorded(run: &Run, names: &[SinkRole], sink: usize, taken: &Taken) -> Option<RunRecord> {
+fn recorded(run: &Run, names: &[SinkRole], taken: &[(usize, &Taken)]) -> Option<RunRecord> {
     let mark_of = |at: usize, name: &str| {
         let mut notices = run.notices_durable.get(at).copied().unwrap_or(0);
         let mut place = run.mark(at);
-        if at == sink {
+        for (_, taken) in taken.iter().filter(|(sink, _)| *sink == at) {
             place = further(taken.place(run.next), place);
             for (of, notice) in &taken.notices {
                 if of.run == run.run {

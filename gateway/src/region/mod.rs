@@ -15,12 +15,14 @@
 //! - a device that misbehaves is counted, and changes nothing for its neighbours.
 
 mod batch;
+mod commit;
 mod counters;
 mod device;
 mod hear;
 mod lane;
 mod limiter;
 mod obligation;
+mod ranges;
 mod speak;
 mod status;
 
@@ -38,9 +40,11 @@ use crate::ledger::{Ledger, LedgerError, Write};
 use crate::pipeline::Core;
 use crate::sink::{Batch, CommitError};
 use crate::status::RegionStatus;
+use commit::Outlet;
 pub use counters::{Counters, Refused};
 use device::Device;
 pub use obligation::SINKS_KEY;
+pub use ranges::{Range, Ranges};
 pub use status::REGION_METRICS;
 
 /// The key of the newest generation in the ledger.
@@ -62,6 +66,22 @@ pub struct SinkRole {
     pub name: String,
     /// Whether an acknowledgement waits for it.
     pub is_required: bool,
+    /// How its marks become durable.
+    pub keeping: Keeping,
+}
+
+/// How a sink's marks become durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// In one transaction with its records and the ledger. At most one sink is kept so.
+    WithLedger,
+    /// In one transaction with its records, in a store of its own; the ledger has a copy.
+    ByItself,
+    /// After its records, in the ledger: what is written again meets what is there already.
+    Behind {
+        /// Its documents go to numbered indexes, which the ledger must name before they are written.
+        is_indexed: bool,
+    },
 }
 
 /// What a region is given at its opening.
@@ -88,14 +108,11 @@ pub struct Region<L> {
     generation: u64,
     issued: u64,
     devices: BTreeMap<DeviceId, Device>,
-    /// Devices with something for a sink, by sink.
-    waiting: Vec<BTreeSet<DeviceId>>,
-    /// After whom the next batch of a sink begins, so that all are served in turn.
-    turns: Vec<Option<DeviceId>>,
-    outstanding: Option<batch::Outstanding>,
+    /// The ways to the sinks, and one to the ledger alone where no sink shares its transaction.
+    outlets: Vec<Outlet>,
+    /// The stores of sinks that are kept by themselves.
+    stores: Vec<(usize, Box<dyn Ledger + Send>)>,
     batches: u64,
-    retry_at: Mono,
-    retries: u32,
     /// When an answer is due, soonest first.
     due: BTreeSet<(Mono, DeviceId)>,
     said: VecDeque<(DeviceId, Down)>,
@@ -108,16 +125,23 @@ pub struct Region<L> {
 }
 
 impl<L: Ledger> Region<L> {
-    /// Opens a region on its ledger and makes this gateway's generation durable.
+    /// Opens a region on its ledger and makes this gateway's generation durable. `stores` are those of
+    /// the sinks that are kept by themselves, by the sink's place in `config`.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
-    pub fn open(config: RegionConfig, mut ledger: L, now: Now) -> Result<Self, LedgerError> {
+    pub fn open(
+        config: RegionConfig,
+        mut ledger: L,
+        stores: Vec<(usize, Box<dyn Ledger + Send>)>,
+        now: Now,
+    ) -> Result<Self, LedgerError> {
         let generation = next_generation(&ledger, now)?;
         let value = Some(generation.to_le_bytes().to_vec());
         let mut writes = obligation::begin(&ledger, &config.sinks)?;
         writes.push(Write { key: GENERATION_KEY.to_vec(), value });
         ledger.commit(&writes)?;
+        let outlets = outlets(&config, &ledger)?;
         let count = config.sinks.len();
         let required = config.sinks.iter().enumerate().filter(|(_, sink)| sink.is_required);
         let roles = Sinks { count, required: required.fold(0, |bits, (at, _)| bits | 1 << at) };
@@ -127,12 +151,9 @@ impl<L: Ledger> Region<L> {
             generation,
             issued: 0,
             devices: BTreeMap::new(),
-            waiting: vec![BTreeSet::new(); count],
-            turns: vec![None; count],
-            outstanding: None,
+            outlets,
+            stores,
             batches: 0,
-            retry_at: Mono(0),
-            retries: 0,
             due: BTreeSet::new(),
             said: VecDeque::new(),
             memory_bytes: 0,
@@ -141,6 +162,24 @@ impl<L: Ledger> Region<L> {
             counters: Counters::default(),
             config,
         })
+    }
+
+    /// How the marks of an outlet's sink become durable.
+    fn keeping(&self, at: usize) -> Keeping {
+        self.config.sinks.get(at).map_or(Keeping::WithLedger, |sink| sink.keeping)
+    }
+
+    /// The number of the index that a sink's new ranges go to.
+    #[must_use]
+    pub fn index(&self, sink: usize) -> Option<u32> {
+        self.outlets.get(sink)?.index
+    }
+
+    /// A sink has begun a new index: what is planned from now on goes there. Numbers only grow.
+    pub fn handle_index(&mut self, sink: usize, number: u32) {
+        if let Some(outlet) = self.outlets.get_mut(sink) {
+            outlet.index = outlet.index.map(|index| index.max(number));
+        }
     }
 
     /// The number of the newest `Ack` issued.
@@ -164,11 +203,7 @@ impl<L: Ledger> Region<L> {
     #[must_use]
     pub fn poll_deadline(&self) -> Mono {
         let answer = self.due.first().map_or(Mono::FOREVER, |(at, _)| *at);
-        let retry = if self.outstanding.as_ref().is_some_and(|batch| batch.is_refused) {
-            self.retry_at
-        } else {
-            Mono::FOREVER
-        };
+        let retry = self.outlets.iter().map(Outlet::retry_at).min().unwrap_or(Mono::FOREVER);
         answer.min(retry).min(self.swept.plus_ms(device::SWEEP_MS))
     }
 
@@ -178,11 +213,41 @@ impl<L: Ledger> Region<L> {
         &self.counters
     }
 
-    /// The batch for a sink, if there is something to commit and no commit under way.
+    /// The next batch for a sink that has none under way; ask until there is none.
     pub fn poll_batch(&mut self, now: Now) -> Option<Batch> {
         self.sweep(now.mono);
-        batch::poll(self, now)
+        commit::poll(self, now)
     }
+}
+
+/// The key under which the ledger has the number of a sink's newest index.
+fn index_key(sink: &str) -> Vec<u8> {
+    format!("index/{sink}").into_bytes()
+}
+
+/// One outlet for each sink, and one for the ledger where no sink shares its transaction.
+fn outlets(config: &RegionConfig, ledger: &impl Ledger) -> Result<Vec<Outlet>, LedgerError> {
+    let mut outlets = Vec::new();
+    for sink in &config.sinks {
+        let mut outlet = Outlet::default();
+        if sink.keeping == (Keeping::Behind { is_indexed: true }) {
+            outlet.index_recorded = match ledger.get(&index_key(&sink.name))? {
+                None => None,
+                Some(bytes) => {
+                    Some(bytes.as_slice().try_into().map(u32::from_le_bytes).map_err(|_| LedgerError {
+                        operation: "read the number of an index in",
+                        reason: format!("{} bytes where 4 should be", bytes.len()),
+                    })?)
+                }
+            };
+            outlet.index = Some(outlet.index_recorded.unwrap_or(1));
+        }
+        outlets.push(outlet);
+    }
+    if !config.sinks.iter().any(|sink| sink.keeping == Keeping::WithLedger) {
+        outlets.push(Outlet::default());
+    }
+    Ok(outlets)
 }
 
 fn next_generation(ledger: &impl Ledger, now: Now) -> Result<u64, LedgerError> {
@@ -208,6 +273,10 @@ impl<L: Ledger> Core for Region<L> {
 
     fn handle_committed(&mut self, now: Now, number: u64, outcome: Result<(), CommitError>) {
         Self::handle_committed(self, now, number, &outcome);
+    }
+
+    fn handle_index(&mut self, sink: usize, number: u32) {
+        Self::handle_index(self, sink, number);
     }
 
     fn poll_down(&mut self, now: Now) -> Option<(DeviceId, Channel, Vec<u8>)> {

@@ -77,6 +77,7 @@ fn join(run: &mut RunRecord, added: &[&str], before: &[&str]) {
 mod tests {
     use driftlog_proto::ids::{AckNumber, Chain, RunId, Seq};
 
+    use super::super::Keeping;
     use super::*;
     use crate::ledger::memory::MemoryLedger;
 
@@ -89,7 +90,12 @@ mod tests {
     }
 
     fn roles(names: &[&str]) -> Vec<SinkRole> {
-        names.iter().map(|name| SinkRole { name: (*name).to_owned(), is_required: true }).collect()
+        let role = |name: &&str| SinkRole {
+            name: (*name).to_owned(),
+            is_required: true,
+            keeping: Keeping::Behind { is_indexed: false },
+        };
+        names.iter().map(role).collect()
     }
 
     fn ledger(marks: Vec<Mark>, sinks: &str) -> MemoryLedger {

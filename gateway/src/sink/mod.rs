@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod commit;
 pub mod ecs;
+pub mod search;
 
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub struct Entry {
     pub received: Unix,
     /// What the operator calls the device.
     pub labels: Arc<Labels>,
+    /// The number of the index that takes it, in a sink that has such; else 0.
+    pub index: u32,
     /// What it is.
     pub what: What,
 }
@@ -71,7 +74,7 @@ pub struct Batch {
     /// Counts the batches of a sink in this generation.
     pub number: u64,
     /// Which sink takes it, by its place in
-    /// [`RegionConfig::sinks`](crate::region::RegionConfig::sinks).
+    /// [`RegionConfig::sinks`](crate::region::RegionConfig::sinks); one behind the last: the ledger alone.
     pub sink: usize,
     /// The entries, in the order in which they go into the sink.
     pub entries: Vec<Entry>,

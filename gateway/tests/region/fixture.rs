@@ -4,7 +4,7 @@ use driftlog_gateway::broker::Channel;
 use driftlog_gateway::config::DevicesConfig;
 use driftlog_gateway::ledger::Ledger;
 use driftlog_gateway::ledger::memory::MemoryLedger;
-use driftlog_gateway::region::{Region, RegionConfig, SinkRole};
+use driftlog_gateway::region::{Keeping, Region, RegionConfig, SinkRole};
 use driftlog_gateway::sink::Batch;
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, BlockHeader, Cause, Gap, GapStarts, ItemHeader, Start};
@@ -15,8 +15,26 @@ use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 pub(crate) struct Shore {
     pub(crate) region: Region<MemoryLedger>,
     pub(crate) ledger: MemoryLedger,
+    /// The stores of sinks that are kept by themselves.
+    pub(crate) stores: Vec<(usize, MemoryLedger)>,
     pub(crate) now: Now,
     pub(crate) config: RegionConfig,
+}
+
+pub(crate) fn role(name: &str, is_required: bool, keeping: Keeping) -> SinkRole {
+    SinkRole { name: name.to_owned(), is_required, keeping }
+}
+
+fn opened(
+    config: &RegionConfig,
+    ledger: &MemoryLedger,
+    stores: &[(usize, MemoryLedger)],
+    now: Now,
+) -> Region<MemoryLedger> {
+    let boxed = |(at, store): &(usize, MemoryLedger)| -> (usize, Box<dyn Ledger + Send>) {
+        (*at, Box::new(store.clone()))
+    };
+    Region::open(config.clone(), ledger.clone(), stores.iter().map(boxed).collect(), now).unwrap()
 }
 
 impl Shore {
@@ -26,7 +44,7 @@ impl Shore {
 
     pub(crate) fn with(change: impl FnOnce(&mut RegionConfig)) -> Self {
         let mut config = RegionConfig {
-            sinks: vec![SinkRole { name: "archive".to_owned(), is_required: true }],
+            sinks: vec![role("archive", true, Keeping::WithLedger)],
             memory_bytes_max: 1 << 20,
             credit_bytes_max: 1 << 18,
             message_rate_max: 10_000,
@@ -39,14 +57,16 @@ impl Shore {
             wall: Unix(1_700_000_000_000_000_000),
             state: ClockState::Synchronised,
         };
-        let region = Region::open(config.clone(), ledger.clone(), now).unwrap();
-        Self { region, ledger, now, config }
+        let own = config.sinks.iter().enumerate().filter(|(_, sink)| sink.keeping == Keeping::ByItself);
+        let stores: Vec<_> = own.map(|(at, _)| (at, MemoryLedger::default())).collect();
+        let region = opened(&config, &ledger, &stores, now);
+        Self { region, ledger, stores, now, config }
     }
 
     /// The gateway is killed and starts again.
     pub(crate) fn restart(&mut self) {
         self.pass(1_000);
-        self.region = Region::open(self.config.clone(), self.ledger.clone(), self.now).unwrap();
+        self.region = opened(&self.config, &self.ledger, &self.stores, self.now);
     }
 
     pub(crate) fn pass(&mut self, ms: u64) {
@@ -67,11 +87,19 @@ impl Shore {
     pub(crate) fn commit_all(&mut self) -> Vec<Batch> {
         let mut batches = Vec::new();
         while let Some(batch) = self.batch() {
-            self.ledger.commit(&batch.writes).unwrap();
-            self.region.handle_committed(self.now, batch.number, &Ok(()));
-            batches.push(batch);
+            self.commit(&batch);
+            if !batch.entries.is_empty() {
+                batches.push(batch);
+            }
         }
         batches
+    }
+
+    /// A batch becomes durable.
+    pub(crate) fn commit(&mut self, batch: &Batch) {
+        let own = self.stores.iter_mut().find(|(at, _)| *at == batch.sink).map(|(_, store)| store);
+        own.unwrap_or(&mut self.ledger).commit(&batch.writes).unwrap();
+        self.region.handle_committed(self.now, batch.number, &Ok(()));
     }
 
     /// What has been said to devices since it was asked last.

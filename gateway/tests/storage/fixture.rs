@@ -79,6 +79,7 @@ impl Device {
             end: self.place,
             received: self.received,
             labels: self.labels.clone(),
+            index: 0,
             what,
         }
     }

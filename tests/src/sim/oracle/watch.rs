@@ -141,6 +141,13 @@ impl Reached {
             }
             What::Notice(notice) => self.notice(name, *notice, entry.end.seq.0, at),
             What::Block { header, .. } => self.extend(name, known, header.first.0, entry.end.seq.0, at),
+            // An index had it, the ledger did not say so, and the device has dropped it since: it is
+            // declared gone although it is there, which an audit tells.
+            What::Gap { from, to, .. } if kind == SinkKind::Index => {
+                let from = known.map_or(from.0, |reached| from.0.max(reached.min(to.0)));
+                let to = known.map_or(to.0, |reached| to.0.max(reached));
+                self.extend(name, known, from, to, at);
+            }
             What::Gap { from, to, .. } => self.extend(name, known, from.0, to.0, at),
         }
     }

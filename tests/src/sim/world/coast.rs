@@ -3,11 +3,12 @@
 //!
 //! The stand-ins keep the documents that the gateway's own writer makes. A *stream* takes a batch
 //! and its ledger writes in one transaction, as a transactional log does. An *index* creates each
-//! document under its identity, alone, and the ledger follows: what is created again meets a
-//! conflict. They slow down, fail, time out after success, take a part, and reject documents.
+//! document under its identity, alone, in the one of several that the batch says, and the ledger
+//! follows: what is created again in the same one meets a conflict. They slow down, fail, time out after
+//! success, take a part, and reject documents.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use driftlog_gateway::ledger::memory::MemoryLedger;
@@ -61,13 +62,17 @@ pub(crate) enum Doubt {
     Lost,
 }
 
+/// The number of an index, and an identity in it.
+type Name = (u32, String);
+
 /// The documents of a stand-in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shelf {
-    /// By identity; what an index has and no commit has counted yet is there too.
-    created: BTreeMap<String, Vec<u8>>,
-    /// The identities in the order in which commits counted them.
-    order: Vec<String>,
+    /// By number of the index and identity; what is of a batch that was not taken whole is there too.
+    created: BTreeMap<Name, Vec<u8>>,
+    /// The names in the order in which batches were taken whole.
+    order: Vec<Name>,
+    counted: BTreeSet<Name>,
 }
 
 #[derive(Clone, Debug)]
@@ -165,56 +170,88 @@ impl Coast {
     pub(crate) fn lines(&self, kind: SinkKind) -> Vec<u8> {
         let shelves = self.shelves.borrow();
         let Some(shelf) = shelves.get(&kind) else { return Vec::new() };
-        shelf.order.iter().filter_map(|identity| shelf.created.get(identity)).flatten().copied().collect()
+        shelf.order.iter().filter_map(|name| shelf.created.get(name)).flatten().copied().collect()
     }
 
-    /// Puts a batch into a stand-in; `draw` decides what goes wrong.
-    pub(crate) fn commit(
-        &mut self,
-        kind: SinkKind,
-        batch: &Batch,
-        documents: &mut Documents,
-        mut draw: impl FnMut() -> u64,
-    ) -> Result<(), CommitError> {
+    fn is_down(&self, kind: SinkKind) -> Result<SinkFaults, CommitError> {
         let faults = self.sink_faults.borrow().get(&kind).copied().unwrap_or_default();
         if faults.is_down {
             return Err(CommitError::Refused("simulated: the sink is down".to_owned()));
         }
-        let lines: Vec<(String, Vec<u8>)> =
-            batch.entries.iter().map(|entry| document(entry, faults.rejects_per_mille, documents)).collect();
-        if kind == SinkKind::Index {
-            let partial = draw() % 1000 < faults.partial_per_mille;
-            self.create(kind, &lines, partial.then(|| draw() as usize % (lines.len() + 1)));
-            if partial {
-                return Err(CommitError::Refused("simulated: a part was taken".to_owned()));
-            }
-            if draw() % 1000 < faults.times_out_per_mille {
-                return Err(CommitError::Refused("simulated: time-out after success".to_owned()));
-            }
-        }
+        Ok(faults)
+    }
+
+    /// Puts a batch and its ledger writes into the stream.
+    pub(crate) fn commit(&mut self, batch: &Batch, documents: &mut Documents) -> Result<(), CommitError> {
+        let faults = self.is_down(SinkKind::Stream)?;
+        let lines = lines(batch, faults, documents);
         let before = self.ledger.applied();
         let outcome = self.ledger.commit(&batch.writes);
         if self.ledger.applied() > before {
-            self.create(kind, &lines, None);
-            let mut shelves = self.shelves.borrow_mut();
-            let shelf = shelves.entry(kind).or_default();
-            shelf.order.extend(lines.into_iter().map(|(identity, _)| identity));
+            self.create(SinkKind::Stream, &lines, None);
+            self.count(SinkKind::Stream, lines);
         }
         outcome.map_err(|error| CommitError::InDoubt(error.to_string()))
     }
 
-    fn create(&self, kind: SinkKind, lines: &[(String, Vec<u8>)], only: Option<usize>) {
+    /// Puts a batch into the index; `draw` decides what goes wrong. Returns what was not there yet.
+    pub(crate) fn deliver(
+        &mut self,
+        batch: &Batch,
+        documents: &mut Documents,
+        mut draw: impl FnMut() -> u64,
+    ) -> Result<Vec<Entry>, CommitError> {
+        let faults = self.is_down(SinkKind::Index)?;
+        let lines = lines(batch, faults, documents);
+        let partial = draw() % 1000 < faults.partial_per_mille;
+        self.create(SinkKind::Index, &lines, partial.then(|| draw() as usize % (lines.len() + 1)));
+        if partial {
+            return Err(CommitError::Refused("simulated: a part was taken".to_owned()));
+        }
+        if draw() % 1000 < faults.times_out_per_mille {
+            return Err(CommitError::Refused("simulated: time-out after success".to_owned()));
+        }
+        let is_new = self.count(SinkKind::Index, lines);
+        Ok(batch
+            .entries
+            .iter()
+            .zip(is_new)
+            .filter(|(_, is_new)| *is_new)
+            .map(|(entry, _)| entry.clone())
+            .collect())
+    }
+
+    fn create(&self, kind: SinkKind, lines: &[(Name, Vec<u8>)], only: Option<usize>) {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.entry(kind).or_default();
-        for (identity, line) in lines.iter().take(only.unwrap_or(usize::MAX)) {
-            shelf.created.entry(identity.clone()).or_insert_with(|| line.clone());
+        for (name, line) in lines.iter().take(only.unwrap_or(usize::MAX)) {
+            shelf.created.entry(name.clone()).or_insert_with(|| line.clone());
         }
     }
+
+    /// A batch was taken whole. In an index that may happen twice, and the second time is a conflict.
+    /// Returns for each line whether it was new.
+    fn count(&self, kind: SinkKind, lines: Vec<(Name, Vec<u8>)>) -> Vec<bool> {
+        let mut shelves = self.shelves.borrow_mut();
+        let shelf = shelves.entry(kind).or_default();
+        let count = |(name, _): (Name, Vec<u8>)| {
+            let is_new = kind != SinkKind::Index || shelf.counted.insert(name.clone());
+            if is_new {
+                shelf.order.push(name);
+            }
+            is_new
+        };
+        lines.into_iter().map(count).collect()
+    }
+}
+
+fn lines(batch: &Batch, faults: SinkFaults, documents: &mut Documents) -> Vec<(Name, Vec<u8>)> {
+    batch.entries.iter().map(|entry| document(entry, faults.rejects_per_mille, documents)).collect()
 }
 
 /// An entry's identity in a sink, and its documents. The end of a gap belongs to its identity: a
 /// gap that was created and not counted may come again, longer.
-fn document(entry: &Entry, rejects_per_mille: u64, documents: &mut Documents) -> (String, Vec<u8>) {
+fn document(entry: &Entry, rejects_per_mille: u64, documents: &mut Documents) -> (Name, Vec<u8>) {
     let (kind, seq) = match &entry.what {
         What::Start { .. } => ("start", entry.end.seq.0),
         What::Block { header, .. } => ("block", header.first.0),
@@ -232,7 +269,7 @@ fn document(entry: &Entry, rejects_per_mille: u64, documents: &mut Documents) ->
         }
         _ => documents.write(entry, &mut lines),
     }
-    (identity, lines)
+    ((entry.index, identity), lines)
 }
 
 /// By its content, so that it is rejected again and again.

@@ -159,7 +159,7 @@ impl World {
 
     /// What a gateway made durable and said.
     fn hear_shore(&mut self, said: Said, is_rival: bool) {
-        if let Some((kind, batch)) = &said.durable {
+        for (kind, batch) in &said.durable {
             self.watch.durable(*kind, batch);
         }
         let Some(shore) = (if is_rival { self.rival.as_ref() } else { Some(&self.shore) }) else { return };
@@ -392,7 +392,10 @@ impl World {
     }
 
     fn is_drained(&self) -> bool {
-        let is_drained = |machine: &Machine| machine.pipeline.as_ref().is_some_and(|p| p.is_drained());
+        // While a lane cannot be written the sources wait, and nobody knows what is in them.
+        let is_drained = |machine: &Machine| {
+            machine.pipeline.as_ref().is_some_and(|pipeline| pipeline.is_drained() && !pipeline.is_paused())
+        };
         self.machines.iter().all(is_drained)
             && [Some(&self.shore), self.rival.as_ref()].into_iter().flatten().all(Shore::is_idle)
     }

@@ -1,8 +1,10 @@
 //! A gateway: region, sinks and ledger, with commits that take their time and may be cut.
 
+use std::collections::BTreeMap;
+
 use driftlog_gateway::broker::Channel;
 use driftlog_gateway::config::DevicesConfig;
-use driftlog_gateway::region::{OVERDRAFT, Region, RegionConfig, SinkRole};
+use driftlog_gateway::region::{Keeping, OVERDRAFT, Region, RegionConfig, SinkRole};
 use driftlog_gateway::sink::archive::state::ArchiveId;
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, OpenError};
 use driftlog_gateway::sink::commit::commit;
@@ -50,8 +52,14 @@ fn region_budget(config: &ShoreConfig) -> u64 {
 
 impl ShoreConfig {
     fn region(&self) -> RegionConfig {
-        let role =
-            |sink: &Sink| SinkRole { name: sink.kind.name().to_owned(), is_required: sink.is_required };
+        let role = |sink: &Sink| SinkRole {
+            name: sink.kind.name().to_owned(),
+            is_required: sink.is_required,
+            keeping: match sink.kind {
+                SinkKind::Archive | SinkKind::Stream => Keeping::WithLedger,
+                SinkKind::Index => Keeping::Behind { is_indexed: true },
+            },
+        };
         RegionConfig {
             sinks: self.sinks.iter().map(role).collect(),
             memory_bytes_max: self.memory_bytes_max,
@@ -66,8 +74,8 @@ impl ShoreConfig {
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) messages: Vec<(DeviceId, Channel, Vec<u8>)>,
-    /// A batch that is durable in this sink, whether or not the gateway knows.
-    pub(crate) durable: Option<(SinkKind, Batch)>,
+    /// Batches that are durable in a sink, whether or not the gateway knows.
+    pub(crate) durable: Vec<(SinkKind, Batch)>,
 }
 
 pub(crate) struct Shore {
@@ -77,7 +85,8 @@ pub(crate) struct Shore {
     /// The sinks of the region that is open.
     pub(crate) sinks: Vec<Sink>,
     archive: Option<Archive>,
-    committing: Option<(i64, Batch)>,
+    /// By the number of the sink.
+    committing: BTreeMap<usize, (i64, Batch)>,
     documents: Documents,
     /// Changes of anything durable that still come about before it dies.
     pub(crate) dies_after: Option<u64>,
@@ -106,7 +115,7 @@ impl Shore {
             coast,
             region: None,
             archive: None,
-            committing: None,
+            committing: BTreeMap::new(),
             documents: Documents::new(),
             dies_after: None,
             commit_ms: (2, 30),
@@ -147,7 +156,7 @@ impl Shore {
                 Ok(archive) => self.archive = Some(archive),
             }
         }
-        match Region::open(self.config.region(), self.coast.ledger.clone(), self.now(now)) {
+        match Region::open(self.config.region(), self.coast.ledger.clone(), Vec::new(), self.now(now)) {
             Err(_) => self.start_at = again,
             Ok(region) => {
                 self.sinks.clone_from(&self.config.sinks);
@@ -162,7 +171,7 @@ impl Shore {
     pub(crate) fn die(&mut self, now: i64, loses_power: bool) {
         self.region = None;
         self.archive = None;
-        self.committing = None;
+        self.committing.clear();
         self.dies_after = None;
         self.is_connected = false;
         self.frozen_until = 0;
@@ -182,13 +191,13 @@ impl Shore {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.committing.is_none()
+        self.committing.is_empty()
     }
 
     pub(crate) fn deadline(&self) -> i64 {
         let Some(region) = &self.region else { return self.start_at };
         let core = self.since.saturating_add(region.poll_deadline().0.min(1 << 62) as i64);
-        let commit = self.committing.as_ref().map_or(i64::MAX, |(at, _)| *at);
+        let commit = self.committing.values().map(|(at, _)| *at).min().unwrap_or(i64::MAX);
         core.min(commit).max(self.frozen_until)
     }
 
@@ -231,31 +240,35 @@ impl Shore {
     fn begin(&mut self, now: i64) {
         let at = self.now(now);
         let Some(region) = &mut self.region else { return };
-        if self.committing.is_none()
-            && let Some(batch) = region.poll_batch(at)
-        {
+        while let Some(batch) = region.poll_batch(at) {
             let took = self.random.within(self.commit_ms.0..self.commit_ms.1 + 1) as i64 * MS;
-            self.committing = Some((now + took, batch));
+            self.committing.insert(batch.sink, (now + took, batch));
         }
     }
 
     fn commit(&mut self, now: i64, said: &mut Said) {
-        let Some((_, batch)) = self.committing.take_if(|(due, _)| *due <= now) else { return };
+        let due = self.committing.iter().filter(|(_, (due, _))| *due <= now).min_by_key(|(_, (due, _))| *due);
+        let Some(at) = due.map(|(at, _)| *at) else { return };
+        let Some((_, batch)) = self.committing.remove(&at) else { return };
         let Some(sink) = self.sinks.get(batch.sink).copied() else { return };
         if let Some(steps) = self.dies_after {
             self.coast.faults.crash_at(Some(steps));
         }
         let before = self.coast.ledger.applied();
+        let random = &mut self.random;
+        let number = batch.number;
         let outcome = match (sink.kind, &mut self.archive) {
             (SinkKind::Archive, Some(archive)) => commit(archive, &mut self.coast.ledger, &batch),
-            (kind, _) => {
-                let random = &mut self.random;
-                self.coast.commit(kind, &batch, &mut self.documents, || random.number())
+            (SinkKind::Index, _) => {
+                let delivered = self.coast.deliver(&batch, &mut self.documents, || random.number());
+                delivered.map(|entries| {
+                    said.durable.push((sink.kind, Batch { entries, ..batch.clone() }));
+                })
             }
+            _ => self.coast.commit(&batch, &mut self.documents),
         };
-        let number = batch.number;
         if self.coast.ledger.applied() > before {
-            said.durable = Some((sink.kind, batch));
+            said.durable.push((sink.kind, batch));
         }
         // Sometimes everything is durable and nobody has heard of it yet.
         if self.coast.faults.has_crashed() || self.dies_after.is_some() {
@@ -271,7 +284,19 @@ impl Shore {
             region.handle_committed(at, number, &outcome);
         }
         self.upkeep(now);
+        self.roll_over();
         self.measure(now);
+    }
+
+    /// Now and then the documents go to a new index.
+    fn roll_over(&mut self) {
+        let is_due = self.random.one_in(12);
+        let Some(region) = self.region.as_mut().filter(|_| is_due) else { return };
+        for at in 0..self.sinks.len() {
+            if let Some(number) = region.index(at) {
+                region.handle_index(at, number + 1);
+            }
+        }
     }
 
     fn upkeep(&mut self, now: i64) {
