@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use driftlog_gateway::status::Status;
@@ -38,6 +39,10 @@ pub struct GatewaySettings {
     pub compress: bool,
     /// How much the gateway says.
     pub log_level: &'static str,
+    /// Whether it has an archive.
+    pub has_archive: bool,
+    /// More of its configuration, section by section.
+    pub more: String,
     /// Another broker than the embedded one.
     pub broker: Option<SocketAddr>,
     /// It believes a clock that can be set, as devices do.
@@ -50,6 +55,8 @@ impl Default for GatewaySettings {
             file_bytes_max: 4 << 20,
             compress: true,
             log_level: "info",
+            has_archive: true,
+            more: String::new(),
             broker: None,
             has_trial_clock: false,
         }
@@ -91,7 +98,15 @@ impl Shore {
     }
 
     fn config_text(&self, settings: &GatewaySettings) -> String {
-        let GatewaySettings { file_bytes_max, compress, log_level, broker, has_trial_clock } = settings;
+        let GatewaySettings {
+            file_bytes_max,
+            compress,
+            log_level,
+            has_archive,
+            more,
+            broker,
+            has_trial_clock,
+        } = settings;
         let (data, web) = (self.data(), self.web);
         let broker = match broker {
             Some(other) => format!(r#"url = "mqtt://{other}""#),
@@ -108,6 +123,7 @@ impl Shore {
 {broker}
 
 [archive]
+enabled = {has_archive}
 file_bytes_max = {file_bytes_max}
 compress = {compress}
 
@@ -116,7 +132,8 @@ listen = "{web}"
 
 [log]
 level = "{log_level}"
-{trial}"#,
+{trial}
+{more}"#,
             data.display()
         )
     }
@@ -260,6 +277,12 @@ level = "{log_level}"
     #[must_use]
     pub fn page(&self) -> Page {
         Page(self.web)
+    }
+
+    /// The gateway's program, for its other commands.
+    #[must_use]
+    pub fn program(&self) -> Command {
+        self.programs.gateway()
     }
 
     /// Runs `gateway audit` over the archive, which trusts no counter, and over what the spools of

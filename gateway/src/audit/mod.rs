@@ -110,6 +110,32 @@ pub fn audit(
     Ok(reader.finish())
 }
 
+/// Audits documents that `read` gives out by device, lane and number, and what `spools` say against them.
+///
+/// # Errors
+/// What `read` said.
+pub fn audit_documents(
+    spools: &[SpoolLane],
+    read: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), String>,
+) -> Result<Report, String> {
+    let mut reader = Reader {
+        report: Report::default(),
+        histories: BTreeMap::new(),
+        spools,
+        seen: vec![None; spools.len()],
+    };
+    read(&mut |document| {
+        reader.report.lines += 1;
+        let number = reader.report.lines;
+        let at = || format!("document {number}");
+        match Outline::parse(document) {
+            Ok(outline) => reader.follow(&outline, &at),
+            Err(reason) => reader.damaged(&at, &reason),
+        }
+    })?;
+    Ok(reader.finish())
+}
+
 struct Reader<'a> {
     report: Report,
     histories: BTreeMap<(DeviceId, Lane), History>,

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Failure, Options, written};
-use crate::audit::{Progress, SpoolLane};
+use crate::audit::{Progress, Report, SpoolLane};
 use crate::cat::{CatError, CatOptions, Format};
 use crate::config::Config;
 use crate::lock::Lock;
 use crate::rebuild::RebuildOptions;
 use crate::sink::archive::directory::OsDirectory;
 use crate::sink::archive::state::ArchiveId;
+use crate::sink::search::Which;
 use crate::{entropy, store};
 
 /// How often an archive that is followed is looked at.
@@ -58,14 +59,26 @@ pub(super) fn cat(config: &Config, options: Options) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn audit(config: &Config, options: &Options) -> Result<(), Failure> {
-    let folder = folder(config, options)?;
-    let mut spools = Vec::new();
-    for path in &options.spools {
-        let failed = |reason: String| Failure::failed(format_args!("{}: {reason}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        spools.extend(SpoolLane::parse(&text).map_err(failed)?);
+/// Reads what an audit is to be about from the search cluster.
+fn of_search(config: &Config, spools: &[SpoolLane]) -> Result<Report, Failure> {
+    if !config.search.is_on() {
+        return Err(Failure::failed(
+            "there is no search sink\nhint: `--config FILE` with search.urls tells where it is",
+        ));
     }
+    let read = |each: &mut dyn FnMut(&[u8])| {
+        let mut each = |document: &[u8]| {
+            each(document);
+            Ok(())
+        };
+        crate::sink::search::documents(&config.search, Which::All, &mut each).map(drop)
+    };
+    let report = crate::audit::audit_documents(spools, read);
+    report.map_err(|error| Failure::failed(format_args!("search: {error}")))
+}
+
+fn of_archive(config: &Config, options: &Options, spools: &[SpoolLane]) -> Result<Report, Failure> {
+    let folder = folder(config, options)?;
     let is_terminal = std::io::stderr().is_terminal();
     let mut progress = |progress: Progress| {
         let Progress { files, of_files, lines } = progress;
@@ -74,16 +87,30 @@ pub(super) fn audit(config: &Config, options: &Options) -> Result<(), Failure> {
             let _ = write!(std::io::stderr(), "\rread {files} of {of_files} files, {lines} lines ");
         }
     };
-    let report = crate::audit::audit(&OsDirectory::new(&folder), &spools, &mut progress);
+    let report = crate::audit::audit(&OsDirectory::new(&folder), spools, &mut progress);
     if is_terminal {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
     }
-    let report = report.map_err(Failure::failed)?;
+    report.map_err(Failure::failed)
+}
+
+pub(super) fn audit(config: &Config, options: &Options) -> Result<(), Failure> {
+    let mut spools = Vec::new();
+    for path in &options.spools {
+        let failed = |reason: String| Failure::failed(format_args!("{}: {reason}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        spools.extend(SpoolLane::parse(&text).map_err(failed)?);
+    }
+    let report = if options.is_of_search {
+        of_search(config, &spools)?
+    } else {
+        of_archive(config, options, &spools)?
+    };
     let mut out = BufWriter::new(std::io::stdout().lock());
     let shown = if options.json { report.write_json(&mut out) } else { report.write_table(&mut out) };
     written(shown.and_then(|()| out.flush()))?;
     if report.is_broken() {
-        return Err(Failure::failed("the archive does not keep the promise; the report says where"));
+        return Err(Failure::failed("the sink does not keep the promise; the report says where"));
     }
     Ok(())
 }

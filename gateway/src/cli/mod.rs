@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod archive;
+mod search;
 mod status;
 
 use std::ffi::OsString;
@@ -25,6 +26,8 @@ usage: driftlog-gateway COMMAND [OPTIONS]
   run                receive; without a configuration on embedded defaults: broker on
                      127.0.0.1:1883, data in ./driftlog-data
   check              check the configuration and change nothing
+      --online         and what is missing at the sinks that are elsewhere
+  setup              install index templates at the search cluster; says what it did
   status [--json]    how a running gateway and its devices stand
   cat DEVICE         a device's records in order, out of the archive
       --lane LANE      only this lane: bulk or urgent
@@ -35,7 +38,10 @@ usage: driftlog-gateway COMMAND [OPTIONS]
                      gone; exits with 1 when one is not
       --spool FILE     and what `driftlog-agent spool inspect --json` says against it;
                        may be given several times
+      --sink search    what is in the search cluster, in place of the archive
       --json           as one JSON object
+  deadletter         what the search cluster rejected for its content: one line each
+      --json           the letters as they stand, with the documents in them
   rebuild            make a new ledger from the archive when the ledger is lost; the gateway
                      must not be running
       --force          replace a ledger that is there
@@ -52,10 +58,12 @@ exit codes: 0 done, 1 failed, 2 wrong usage or configuration
 /// Every command with the options that it takes beside `--config`.
 const COMMANDS: &[(&str, &[&str])] = &[
     ("run", &[]),
-    ("check", &[]),
+    ("check", &["online"]),
+    ("setup", &[]),
     ("status", &["json"]),
     ("cat", &["archive", "lane", "follow", "json", "raw"]),
-    ("audit", &["archive", "spool", "json"]),
+    ("audit", &["archive", "sink", "spool", "json"]),
+    ("deadletter", &["json"]),
     ("rebuild", &["force", "without-marks"]),
 ];
 
@@ -120,6 +128,8 @@ struct Options {
     lane: Option<Lane>,
     spools: Vec<PathBuf>,
     follow: bool,
+    is_of_search: bool,
+    online: bool,
     json: bool,
     raw: bool,
     force: bool,
@@ -183,8 +193,11 @@ impl Request {
             "check" => {
                 let what =
                     options.config.as_deref().map_or("the embedded defaults".into(), Path::to_string_lossy);
-                print(&format!("{what}: good\n"))
+                print(&format!("{what}: good\n"))?;
+                if options.online { search::check(&config) } else { Ok(()) }
             }
+            "setup" => search::setup(&config),
+            "deadletter" => search::dead_letters(&config, &options),
             "status" => print(&status::ask(config.web.listen, options.json).map_err(Failure::failed)?),
             "cat" => archive::cat(&config, options),
             "audit" => archive::audit(&config, &options),
@@ -205,6 +218,16 @@ impl Options {
                     Failure::usage(format_args!("there is no lane `{lane}`: it is bulk or urgent"))
                 })?);
             }
+            "sink" => {
+                let sink = parser.value()?.string()?;
+                self.is_of_search = sink == "search";
+                if !self.is_of_search && sink != "archive" {
+                    return Err(Failure::usage(format_args!(
+                        "there is no sink `{sink}`: it is archive or search"
+                    )));
+                }
+            }
+            "online" => self.online = true,
             "follow" => self.follow = true,
             "json" => self.json = true,
             "raw" => self.raw = true,

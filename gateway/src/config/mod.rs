@@ -19,6 +19,7 @@ use crate::broker::BrokerConfig;
 use crate::clock::TrialConfig;
 use crate::log::LogConfig;
 use crate::sink::archive::ArchiveConfig;
+use crate::sink::search::SearchConfig;
 use crate::web::WebConfig;
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
@@ -34,6 +35,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// The archive's files.
     pub archive: ArchiveConfig,
+    /// A search cluster.
+    pub search: SearchConfig,
     /// What the gateway takes on at once.
     pub receive: ReceiveConfig,
     /// Who is served.
@@ -52,6 +55,7 @@ impl Default for Config {
             data_dir: PathBuf::from("driftlog-data"),
             broker: BrokerConfig::default(),
             archive: ArchiveConfig::default(),
+            search: SearchConfig::default(),
             receive: ReceiveConfig::default(),
             devices: DevicesConfig::default(),
             web: WebConfig::default(),
@@ -205,6 +209,14 @@ impl Config {
         }
         self.broker.check(document)?;
         check_archive(&self.archive, document)?;
+        self.search.check(document)?;
+        let is_required =
+            self.archive.enabled && self.archive.required || self.search.is_on() && self.search.required;
+        if !is_required {
+            let problem = "no sink is required: what is acknowledged would be nowhere".to_owned();
+            let hint = "one of archive.required and search.required must be true, for a sink that is there";
+            return Err(document.mistake("archive.enabled", problem, Some(hint.to_owned())));
+        }
         self.receive.check(document)?;
         self.devices.check(document)?;
         self.trial.check(document)

@@ -46,6 +46,10 @@ const WRITE_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArchiveConfig {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Whether an acknowledgement waits for it.
+    pub required: bool,
     /// A file that has reached this is closed before the next entry.
     pub file_bytes_max: u64,
     /// Whether closed files are compressed.
@@ -58,7 +62,14 @@ pub struct ArchiveConfig {
 
 impl Default for ArchiveConfig {
     fn default() -> Self {
-        Self { file_bytes_max: 256 * 1024 * 1024, compress: true, retention_days: 0, retention_bytes_max: 0 }
+        Self {
+            enabled: true,
+            required: true,
+            file_bytes_max: 256 * 1024 * 1024,
+            compress: true,
+            retention_days: 0,
+            retention_bytes_max: 0,
+        }
     }
 }
 

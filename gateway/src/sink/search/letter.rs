@@ -1,0 +1,62 @@
+//! Dead letters: what an index will never take, kept in it as text.
+
+use serde_json::{Map, Value, json};
+
+/// The letter in place of a document, without a newline: what says whose it is stays as it is, the
+/// document itself stands in it as text.
+pub(super) fn of(source: &[u8], why: &str) -> Vec<u8> {
+    let document: Map<String, Value> = serde_json::from_slice(source).unwrap_or_default();
+    let mut letter = Map::new();
+    for key in ["@timestamp", "host", "ecs"] {
+        if let Some(value) = document.get(key) {
+            letter.insert(key.to_owned(), value.clone());
+        }
+    }
+    let part = |path: &str| Value::Object(document.clone()).pointer(path).cloned();
+    let mut event = Map::new();
+    for key in ["sequence", "ingested"] {
+        if let Some(value) = part(&format!("/event/{key}")) {
+            event.insert(key.to_owned(), value);
+        }
+    }
+    event.insert("kind".to_owned(), json!("pipeline_error"));
+    event.insert("dataset".to_owned(), json!("driftlog.deadletter"));
+    let mut driftlog = Map::new();
+    for key in ["lane", "run", "chain"] {
+        if let Some(value) = part(&format!("/driftlog/{key}")) {
+            driftlog.insert(key.to_owned(), value);
+        }
+    }
+    driftlog.insert("kind".to_owned(), json!("deadletter"));
+    let mut dead = json!({ "reason": why, "document": String::from_utf8_lossy(source) });
+    let is_record = part("/driftlog/kind").is_some_and(|kind| kind == "record");
+    if let (true, Some(seq)) = (is_record, part("/event/sequence").as_ref().and_then(Value::as_u64)) {
+        dead["from"] = json!(seq);
+        dead["to"] = json!(seq + 1);
+        dead["records"] = json!(1);
+    }
+    driftlog.insert("deadletter".to_owned(), dead);
+    letter.insert("message".to_owned(), json!(format!("the index rejected a document: {why}")));
+    letter.insert("event".to_owned(), Value::Object(event));
+    letter.insert("driftlog".to_owned(), Value::Object(driftlog));
+    Value::Object(letter).to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_says_whose_it_is_and_holds_the_document_whole() {
+        let source = br#"{"@timestamp":"2026-11-26T00:00:00Z","message":"m","labels":{"rack":"x"},"event":{"sequence":7,"ingested":"i","created":"c"},"driftlog":{"kind":"record","lane":"bulk","run":"00000000000000ab"},"host":{"id":"pump-7"}}"#;
+        let letter: Value =
+            serde_json::from_slice(&of(source, "mapper_parsing_exception: no number")).unwrap();
+        assert_eq!(letter["event"]["sequence"], 7);
+        assert_eq!(letter["driftlog"]["kind"], "deadletter");
+        assert_eq!(letter["driftlog"]["run"], "00000000000000ab");
+        assert_eq!(letter["driftlog"]["deadletter"]["to"], 8);
+        assert_eq!(letter["host"]["id"], "pump-7");
+        assert_eq!(letter["labels"], Value::Null, "what was rejected is not offered again");
+        assert_eq!(letter["driftlog"]["deadletter"]["document"].as_str().unwrap().as_bytes(), source);
+    }
+}
