@@ -23,6 +23,8 @@ mod read;
 mod routing;
 mod seal;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 

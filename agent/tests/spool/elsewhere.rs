@@ -91,6 +91,42 @@ fn what_is_acknowledged_of_a_failed_file_is_not_declared() {
 }
 
 #[test]
+fn a_log_of_which_all_is_acknowledged_ends_at_its_base_though_a_failed_file_gives_nothing_back() {
+    let none = SpoolConfig { durability: Durability::None, ..roomy() };
+    let mut spool = open(SimDisk::new(1), none, 1);
+    for _ in 0..5 {
+        append(&mut spool, 1, 300).unwrap();
+    }
+    let end = spool.next_durable();
+    spool.trim(&end);
+    spool.disk_mut().fail("sync", DiskErrorKind::Io, 1);
+    spool.sync_now(Mono(0)).unwrap_err();
+    spool.disk_mut().fail("read", DiskErrorKind::Io, 100);
+    spool.sync_now(Mono(0)).unwrap();
+    spool.disk_mut().heal();
+    let mut spool = open(spool.into_disk(), none, 2);
+    assert_eq!((spool.base(), spool.next_durable()), (end, end));
+    append(&mut spool, 1, 300).unwrap();
+    let seen = walk(&mut spool);
+    assert_eq!((seen[0].item.begin, records(&seen), lost(&seen)), (end, 1, 0));
+}
+
+#[test]
+fn a_file_that_was_given_up_is_no_part_of_the_log_after_a_restart() {
+    let mut spool = open(SimDisk::new(1), roomy(), 1);
+    append(&mut spool, 1, 300).unwrap();
+    let mut spool = open(spool.into_disk(), roomy(), 2);
+    spool.disk_mut().fail("sync", DiskErrorKind::Io, 1);
+    append(&mut spool, 1, 300).unwrap_err();
+    append(&mut spool, 1, 300).unwrap();
+    let whole = walk(&mut spool);
+    assert_eq!(files(spool.disk_mut()).len(), 3, "the file in the middle has a header as good as the others");
+    let mut spool = open(spool.into_disk(), roomy(), 3);
+    assert_eq!(walk(&mut spool), whole);
+    assert_eq!(spool.usage().segments, 2, "but the link of the last one leads past it");
+}
+
+#[test]
 fn cursors_are_carried_over_too_and_outlive_the_checkpoint_before_them() {
     let (mut spool, _) = failed();
     spool.append_cursors(Mono(0), &[(77, b"quiet")], &[]).unwrap();

@@ -1,8 +1,10 @@
 //! One failure at a time, and exactly what follows from it.
 
-use driftlog_agent::spool::disk::{DiskErrorKind, READ_TRIES, SimDisk};
+use driftlog_agent::spool::disk::{DiskErrorKind, PowerCut, READ_TRIES, SimDisk};
+use driftlog_agent::spool::{Durability, SpoolConfig};
 use driftlog_proto::item::Cause;
 use driftlog_proto::sender::Kind;
+use driftlog_proto::time::Mono;
 
 use crate::support::*;
 
@@ -20,6 +22,24 @@ fn a_gap_that_could_not_be_written_goes_along_with_the_next_block() {
     let mut spool = open(spool.into_disk(), roomy(), 2);
     assert_eq!(gaps(&walk(&mut spool)).len(), 1, "it was declared, and stays so");
     assert_eq!(dropped(&mut spool, Cause::Refused), 1);
+}
+
+#[test]
+fn a_gap_that_could_not_be_made_durable_is_made_so_before_it_is_handed_out() {
+    let mut spool = open(SimDisk::new(1), roomy(), 1);
+    for _ in 0..4 {
+        append(&mut spool, 1, 100).unwrap();
+    }
+    let place = walk(&mut spool)[2].item.begin;
+    spool.disk_mut().fail("write", DiskErrorKind::Full, 2);
+    spool.refuse(&place, Cause::Refused).unwrap_err();
+    spool.item_at(&place).unwrap_err();
+    let seen = walk(&mut spool);
+    assert_eq!(gaps(&seen).len(), 1);
+    let mut disk = spool.into_disk();
+    disk.power_cut(PowerCut::LoseAll, 0);
+    let mut spool = open(disk, roomy(), 2);
+    assert_eq!(walk(&mut spool), seen, "what was handed out stays so");
 }
 
 #[test]
@@ -69,8 +89,7 @@ fn an_item_that_the_flash_never_gives_is_declared_at_the_fourth_attempt() {
 #[test]
 fn at_the_start_the_last_frame_is_written_once_more_and_nothing_else_is() {
     for sizes in [[400, 700, 900].as_slice(), &[500], &[100_000], &[500, 100_000]] {
-        let large =
-            driftlog_agent::spool::SpoolConfig { segment_bytes: 256 * 1024, bytes_max: 8 << 20, ..config() };
+        let large = SpoolConfig { segment_bytes: 256 * 1024, bytes_max: 8 << 20, ..config() };
         let mut spool = open(SimDisk::new(1), large, 1);
         let mut last = 0;
         for bytes in sizes {
@@ -106,8 +125,27 @@ fn a_start_at_which_the_flash_cannot_be_written_publishes_what_a_frame_says_was_
     assert!(spool.usage().last_error.is_some() && !spool.is_synced());
     assert_eq!(walk(&mut spool), whole[..4]);
     spool.disk_mut().set_read_only(false);
-    spool.sync_now(driftlog_proto::time::Mono(1)).unwrap();
+    spool.sync_now(Mono(1)).unwrap();
     assert_eq!(walk(&mut spool), whole);
+}
+
+#[test]
+fn with_durability_none_a_start_that_cannot_write_begins_at_what_is_acknowledged() {
+    let lazy = SpoolConfig { durability: Durability::None, ..roomy() };
+    let mut spool = open(SimDisk::new(1), lazy, 1);
+    for _ in 0..3 {
+        append(&mut spool, 1, 100).unwrap();
+    }
+    let end = spool.next_durable();
+    spool.trim(&end);
+    append(&mut spool, 1, 100).unwrap();
+    let mut disk = spool.into_disk();
+    disk.set_read_only(true);
+    let mut spool = open(disk, lazy, 2);
+    assert_eq!((spool.base(), spool.next_durable()), (end, end));
+    spool.disk_mut().set_read_only(false);
+    spool.sync_now(Mono(1)).unwrap();
+    assert_eq!(records(&walk(&mut spool)), 1);
 }
 
 /// Two segments, of which the first has three blocks.

@@ -3,7 +3,7 @@
 use super::held::What;
 use super::runs::is_same;
 use super::{Dropped, Notice, Output, Receiver, Run, Step, Verdict};
-use crate::ids::{AckNumber, Place, RunId};
+use crate::ids::{AckNumber, Place, RunId, Seq};
 use crate::item::{BlockHeader, Cause, Start};
 use crate::message::Told;
 
@@ -144,17 +144,23 @@ impl Receiver {
         }
         let Some(held) = self.take(slot) else { return false };
         let Some(at) = self.position(held.end.run) else { return false };
-        if self.child_begin(held.end.run).is_some_and(|begin| held.end.seq > begin) {
-            self.state(at, Notice::Fork);
-        }
-        if let Some(run) = self.runs.get_mut(at) {
-            run.next = held.end;
-        }
-        self.ready.push_back(Output::Deliver { end: held.end, step: Step::Block { slot } });
+        self.move_on(at, held.end, Step::Block { slot });
         true
     }
 
-    /// Admits a run; false when there is no room for it.
+    /// A run comes as far as `end`; above a child's begin that is a fork (rule 12).
+    pub(super) fn move_on(&mut self, at: usize, end: Place, step: Step) {
+        if self.child_begin(end.run).is_some_and(|begin| end.seq > begin) {
+            self.state(at, Notice::Fork);
+        }
+        if let Some(run) = self.runs.get_mut(at) {
+            run.next = end;
+        }
+        self.ready.push_back(Output::Deliver { end, step });
+    }
+
+    /// Admits a run; false when there is no room for it, or its parent went to make room: then the
+    /// start is sent again with the device's base, and the parent comes back there with a notice.
     pub(super) fn admit(
         &mut self,
         run: RunId,
@@ -163,23 +169,37 @@ impl Receiver {
         heard: AckNumber,
         issued: AckNumber,
     ) -> bool {
-        if !self.make_room(issued) {
+        let had_parent = self.position(parent.run).is_some();
+        if !self.make_room(parent.run, issued) {
             return false;
         }
-        if let Some(at) = self.position(parent.run) {
-            let (next, has_child) =
-                (self.runs.get(at).map(|known| known.next), self.child_begin(parent.run).is_some());
-            if has_child || next.is_some_and(|next| next.seq > parent.seq) {
-                self.state(at, Notice::Fork);
-            } else if next.is_some_and(|next| !is_same(next.chain, parent.chain)) {
-                self.state(at, Notice::RunTwice);
-            }
+        match self.position(parent.run) {
+            Some(at) => self.branch(at, &parent),
+            None if had_parent => return false,
+            None => {}
         }
         let mut admitted = Run::new(run, parent, begin, issued);
         admitted.last_echo = heard;
         self.runs.push(admitted);
-        self.ready.push_back(Output::Deliver { end: begin, step: Step::Start { parent } });
+        // Whether a root is new or was forgotten cannot be told any more.
+        if parent.run == RunId::ORIGIN && self.has_forgotten {
+            self.state(self.runs.len() - 1, Notice::MayRepeat);
+        } else {
+            self.ready.push_back(Output::Deliver { end: begin, step: Step::Start { parent } });
+        }
         true
+    }
+
+    /// A child begins at `place` of a run. After loading, a sink may have more of the run than `next`.
+    fn branch(&mut self, at: usize, place: &Place) {
+        let Some(run) = self.runs.get(at) else { return };
+        let next = run.next;
+        let highest = run.marks.iter().flatten().map(|mark| mark.seq).fold(next.seq, Seq::max);
+        if self.child_begin(place.run).is_some() || highest > place.seq {
+            self.state(at, Notice::Fork);
+        } else if !is_same(next.chain, place.chain) {
+            self.state(at, Notice::RunTwice);
+        }
     }
 
     /// The device's current run echoes an `Ack`: clones are found by that (rule 12).
@@ -209,7 +229,7 @@ impl Receiver {
             return;
         }
         let Some(at) = self.position(base.run) else {
-            if self.make_room(issued) {
+            if self.make_room(base.run, issued) {
                 let notice = if self.has_forgotten { Notice::MayRepeat } else { Notice::LedgerLost };
                 let mut run = Run::new(base.run, Place::ORIGIN, *base, issued);
                 run.last_echo = heard;
@@ -218,12 +238,10 @@ impl Receiver {
             }
             return;
         };
-        let Some(run) = self.runs.get_mut(at) else { return };
+        let Some(run) = self.runs.get(at) else { return };
         if base.seq > run.next.seq {
-            let from = run.next.seq;
-            run.next = *base;
-            let step = Step::Gap { from, cause: Cause::AcknowledgedBefore };
-            self.ready.push_back(Output::Deliver { end: *base, step });
+            let step = Step::Gap { from: run.next.seq, cause: Cause::AcknowledgedBefore };
+            self.move_on(at, *base, step);
         } else if base.seq == run.next.seq && !is_same(base.chain, run.next.chain) {
             self.state(at, Notice::RunTwice);
         }

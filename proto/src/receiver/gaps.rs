@@ -1,7 +1,7 @@
 //! Gaps, taken piece by piece (rule 9): each listed run's part is declared for that run, then
 //! the next run is admitted. The chain inside a gap is unknown.
 
-use super::{Dropped, Output, Receiver, Step, Verdict};
+use super::{Dropped, Receiver, Step, Verdict};
 use crate::ids::{AckNumber, Chain, Place, RunId, Seq};
 use crate::item::Gap;
 
@@ -117,12 +117,11 @@ impl Receiver {
 
     /// Declares what the run still misses of a part.
     fn declare(&mut self, part: &Part, gap: &Gap) {
-        let Some(run) = self.position(part.run).and_then(|at| self.runs.get_mut(at)) else { return };
+        let Some(at) = self.position(part.run) else { return };
+        let Some(run) = self.runs.get_mut(at) else { return };
         if run.next.seq < part.end.seq {
             let from = run.next.seq.max(part.from);
-            run.next = part.end;
-            self.ready
-                .push_back(Output::Deliver { end: part.end, step: Step::Gap { from, cause: gap.cause } });
+            self.move_on(at, part.end, Step::Gap { from, cause: gap.cause });
         } else if run.next.seq == part.end.seq && run.next.chain == Chain::ROOT {
             run.next = part.end;
         }

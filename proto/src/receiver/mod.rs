@@ -245,7 +245,15 @@ impl Receiver {
             ItemHeader::Gap(gap) => What::gap(gap),
         };
         let heard = told.map_or(AckNumber::default(), |told| told.heard);
-        let verdict = match self.judge(&what, end, heard) {
+        let mut judged = self.judge(&what, end, heard);
+        if judged == Err(Verdict::Dropped(Dropped::UnknownRun))
+            && let Some(told) = told.filter(|told| self.position(told.base.run).is_none())
+        {
+            // Forgotten here since the device's `Hello`: it does not say another in this connection.
+            self.admit_by_base(&told.base, heard, issued);
+            judged = self.judge(&what, end, heard);
+        }
+        let verdict = match judged {
             Ok(()) => self.hold(what, end, bytes, heard, room),
             Err(verdict) => verdict,
         };

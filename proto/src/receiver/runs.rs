@@ -87,14 +87,19 @@ impl Receiver {
     /// The list begins at the oldest run that a message named since the last `Ack`: what the
     /// device has on the air tells where it stands, also when a late `Hello` told otherwise. Where
     /// there are more than fit, the newest are named beside the oldest: a place in a run frees all
-    /// that lies before it, so that whichever of them the device has moves it on.
+    /// that lies before it, so that whichever of them the device has moves it on. The newest are in
+    /// it in any case: a device must not hear an `Ack` from behind the barrier that leaves it with
+    /// a run that was forgotten.
     pub fn poll_acknowledged(&mut self) -> heapless::Vec<Place, ACK_RUNS_MAX> {
         let named = self.named.take().and_then(|run| self.position(run)).unwrap_or(0);
-        let marked: Vec<Place> =
-            self.runs.iter().skip(named).filter_map(|run| run.lowest(self.sinks)).collect();
-        let oldest = marked.len().min(ACK_RUNS_MAX / 2);
-        let newest = marked.len().saturating_sub(ACK_RUNS_MAX / 2).max(oldest);
-        let (oldest, newest) = (marked.iter().take(oldest), marked.iter().skip(newest));
+        let lowest = |run: &Run| run.lowest(self.sinks);
+        let marked: Vec<Place> = self.runs.iter().filter_map(lowest).collect();
+        let before = self.runs.iter().take(named).filter_map(lowest).count();
+        let from = before.min(marked.len().saturating_sub(ACK_RUNS_MAX));
+        let listed = marked.get(from..).unwrap_or_default();
+        let oldest = listed.len().min(ACK_RUNS_MAX / 2);
+        let newest = listed.len().saturating_sub(ACK_RUNS_MAX / 2).max(oldest);
+        let (oldest, newest) = (listed.iter().take(oldest), listed.iter().skip(newest));
         oldest.chain(newest).copied().collect()
     }
 
@@ -137,39 +142,66 @@ impl Receiver {
         self.runs.iter().filter(|other| other.parent.run == run).map(|other| other.parent.seq).min()
     }
 
-    /// Makes room for one more run by giving up the oldest tombstones (rule 13): runs that have a
-    /// child and are marked at their end, as all their children are marked, in every sink.
+    /// Makes room for one more run, a child of `parent`, by giving up the oldest tombstones (rule 13):
+    /// runs that have a child and are marked at their end, as all their children are marked, in every
+    /// sink. Half of the table goes at once: every time the barrier moves, what is on its way has to
+    /// be sent again.
     ///
-    /// Half of the table goes at once: every time the barrier moves, what is on its way has to be
-    /// sent again.
-    pub(super) fn make_room(&mut self, issued: AckNumber) -> bool {
+    /// Where there is none, the oldest run goes that nothing follows from, marked at its end in every
+    /// sink: its device was wiped, or its flash forgot it. Should a device still write in it, as a copy
+    /// of a spool may, then nothing is lost by that: what was forgotten is in every sink, and what
+    /// is sealed next has an unknown run until the device states its base, where it is taken up again
+    /// with `MayRepeat`.
+    ///
+    /// `parent` may go too, as a tombstone; its child is then not admitted before it has come back.
+    pub(super) fn make_room(&mut self, parent: RunId, issued: AckNumber) -> bool {
         if self.runs.len() < RUNS_MAX {
             return true;
         }
-        let finished: Vec<RunId> = self
-            .runs
-            .iter()
-            .filter(|run| self.is_finished(run))
-            .map(|run| run.run)
-            .take(RUNS_MAX / 2)
-            .collect();
-        if finished.is_empty() {
+        let mut gone = self.oldest(RUNS_MAX / 2, |run| self.is_finished(run));
+        if gone.is_empty() {
+            gone = self.oldest(1, |run| run.run != parent && self.is_dead_end(run));
+        }
+        if gone.is_empty() {
             return false;
         }
-        self.runs.retain(|run| !finished.contains(&run.run));
+        self.runs.retain(|run| !gone.contains(&run.run));
+        // What followed a forgotten run is in every sink. If that run comes back, it comes as another.
+        for orphan in self.runs.iter_mut().filter(|run| gone.contains(&run.parent.run)) {
+            orphan.parent = Place::ORIGIN;
+        }
         self.barrier = AckNumber { counter: issued.counter.saturating_add(1), ..issued };
         self.has_forgotten = true;
         true
     }
 
+    /// The oldest such runs. A run goes only after its parent: so the children of a known run are
+    /// known, and no fork is overlooked.
+    fn oldest(&self, max: usize, is_such: impl Fn(&Run) -> bool) -> Vec<RunId> {
+        let mut oldest = Vec::new();
+        for run in &self.runs {
+            let has_parent = self.position(run.parent.run).is_some() && !oldest.contains(&run.parent.run);
+            if oldest.len() < max && !has_parent && is_such(run) {
+                oldest.push(run.run);
+            }
+        }
+        oldest
+    }
+
+    /// Whether a run is marked at `seq` or above in every sink.
+    fn is_everywhere(&self, run: &Run, seq: Seq) -> bool {
+        (0..self.sinks.count).all(|at| run.mark(at).is_some_and(|mark| mark.seq >= seq))
+    }
+
     fn is_finished(&self, run: &Run) -> bool {
-        let everywhere = |run: &Run, seq: Seq| {
-            (0..self.sinks.count).all(|at| run.mark(at).is_some_and(|mark| mark.seq >= seq))
-        };
         let mut children = self.runs.iter().filter(|other| other.parent.run == run.run).peekable();
         children.peek().is_some()
-            && everywhere(run, run.next.seq)
-            && children.all(|child| everywhere(child, child.parent.seq))
+            && self.is_everywhere(run, run.next.seq)
+            && children.all(|child| self.is_everywhere(child, child.parent.seq))
+    }
+
+    fn is_dead_end(&self, run: &Run) -> bool {
+        self.is_everywhere(run, run.next.seq) && self.child_begin(run.run).is_none()
     }
 
     /// The runs as the ledger has them after a commit: those that have a mark, or gain one.

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it did not expect")]
 
 mod device;
+mod forgotten;
 mod gateway;
 mod line;
 mod scenarios;

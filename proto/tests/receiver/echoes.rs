@@ -77,30 +77,33 @@ fn an_older_echo_takes_nothing_back() {
 fn the_next_ack_begins_at_the_oldest_run_that_a_message_named() {
     let mut lane = Lane::new(ONE);
     lane.keep(&[root(1)]);
-    for run in 2..6 {
+    for run in 2..14 {
         lane.keep(&[start(run, place(run - 1, 0))]);
     }
-    for run in 1..6 {
+    for run in 1..14 {
         lane.store(place(run, 0));
     }
     let named = |lane: &mut Lane| -> Vec<u64> {
         lane.receiver.poll_acknowledged().iter().map(|place| place.run.0).collect()
     };
-    assert_eq!(named(&mut lane), [1, 2, 3, 4, 5]);
+    assert_eq!(named(&mut lane), [1, 2, 3, 4, 10, 11, 12, 13]);
     let duplicate = |lane: &mut Lane, run| lane.hear_all(&block(run, 0, 1), None, 1, 1);
     for run in [4, 3, 5] {
         duplicate(&mut lane, run);
     }
-    assert_eq!(named(&mut lane), [3, 4, 5]);
-    assert_eq!(named(&mut lane), [1, 2, 3, 4, 5], "it was said");
+    assert_eq!(named(&mut lane), [3, 4, 5, 6, 10, 11, 12, 13]);
+    assert_eq!(named(&mut lane), [1, 2, 3, 4, 10, 11, 12, 13], "it was said");
     // A base is named too, though the message is of another run.
     let told = Told { heard: number(0, 0), run: RunId(5), base: place(2, 0) };
     lane.hear_all(&block(5, 1, 2), Some(told), 1, 1);
-    assert_eq!(named(&mut lane), [2, 3, 4, 5]);
+    assert_eq!(named(&mut lane), [2, 3, 4, 5, 10, 11, 12, 13]);
     // A run that is not known is no beginning.
-    duplicate(&mut lane, 9);
-    assert_eq!(named(&mut lane), [1, 2, 3, 4, 5]);
+    duplicate(&mut lane, 99);
+    assert_eq!(named(&mut lane), [1, 2, 3, 4, 10, 11, 12, 13]);
     duplicate(&mut lane, 4);
-    duplicate(&mut lane, 9);
-    assert_eq!(named(&mut lane), [4, 5]);
+    duplicate(&mut lane, 99);
+    assert_eq!(named(&mut lane), [4, 5, 6, 7, 10, 11, 12, 13]);
+    // Where fewer follow than fit, those before are named beside them.
+    duplicate(&mut lane, 12);
+    assert_eq!(named(&mut lane), [6, 7, 8, 9, 10, 11, 12, 13]);
 }

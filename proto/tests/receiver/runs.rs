@@ -183,16 +183,33 @@ fn a_run_that_is_not_stored_to_its_end_or_whose_child_is_not_begun_is_never_forg
 }
 
 #[test]
-fn a_run_without_a_child_is_never_forgotten() {
-    // Many roots: a device that was wiped again and again. All are stored; none has a child.
+fn a_run_without_a_child_is_forgotten_only_where_nothing_else_may_be_and_every_sink_has_it() {
+    // Many roots: a device that was wiped again and again. None has a child.
     let mut lane = Lane::new(ONE);
     for run in 1..=RUNS_MAX as u64 {
         lane.keep(&[root(run)]);
-        lane.store(place(run, 0));
     }
     lane.keep(&[root(999)]);
+    assert!(!lane.receiver.has_forgotten(), "none is stored");
+    lane.store(place(2, 0));
+    lane.store(place(3, 0));
+    lane.keep(&[block(1, 0, 1)]);
     assert_eq!(lane.known().len(), RUNS_MAX);
-    assert!(!lane.receiver.has_forgotten());
+    assert!(lane.known().contains(&999));
+    assert_eq!(lane.known()[..2], [1, 3], "the oldest that is stored went, and only that one");
+
+    // A tombstone goes before a run that nothing follows from, also where it is younger.
+    let mut lane = Lane::new(ONE);
+    for run in 1..RUNS_MAX as u64 {
+        lane.keep(&[root(run)]);
+        lane.store(place(run, 0));
+    }
+    let last = RUNS_MAX as u64 - 1;
+    lane.keep(&[start(900, place(last, 0))]);
+    lane.store(place(900, 0));
+    lane.keep(&[root(999)]);
+    assert!(!lane.known().contains(&last));
+    assert_eq!(lane.known()[0], 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One build of the copy, with all bugs in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::checks::{CHECKS, Program};
+use super::checks::{Check, Program};
 use super::options::Options;
 use super::seed::seed;
 
@@ -19,24 +19,21 @@ pub(super) struct Built {
     pub(super) folder: PathBuf,
 }
 
-/// Builds every program that a check needs.
+/// Builds every program that these checks need.
 ///
 /// # Errors
-/// When cargo cannot build the copy: then a snippet does not compile as it becomes.
-pub(super) fn build(place: &Path, options: &Options) -> io::Result<BTreeMap<Program, Built>> {
+/// When cargo cannot build the copy: most likely a snippet does not compile as it becomes.
+pub(super) fn build(
+    place: &Path,
+    checks: &[&Check],
+    options: &Options,
+) -> io::Result<BTreeMap<Program, Built>> {
     let target = place.join(if options.is_blind { "target-blind" } else { "target" });
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(place.join("work")).env("CARGO_TARGET_DIR", &target);
-    command.args(["test", "--no-run", "--workspace", "--message-format=json-render-diagnostics"]);
-    for program in CHECKS.iter().map(|check| check.program) {
-        match program.suite {
-            None => command.arg("--lib"),
-            // A package's binaries come along with any of its suites.
-            Some(_) if program.is_binary => command.args(["--test", "documents"]),
-            Some(suite) => command.args(["--test", suite]),
-        };
-    }
+    command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    command.args(targets(checks));
     // It is built once and then only when a bug or the source changes.
     command.env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_INCREMENTAL", "0");
     if options.is_blind {
@@ -48,7 +45,8 @@ pub(super) fn build(place: &Path, options: &Options) -> io::Result<BTreeMap<Prog
     if !output.status.success() {
         // Else it has but warnings, of parentheses and the like around the choices.
         io::stderr().lock().write_all(&output.stderr)?;
-        return Err(io::Error::other("the copy cannot be built: some bug is not written as Rust takes it"));
+        let hint = "hint: the errors above are in the copy; a bug may be written as Rust does not take it";
+        return Err(io::Error::other(format!("cargo cannot build {}\n{hint}", place.join("work").display())));
     }
     let messages: Vec<Value> = output
         .stdout
@@ -61,7 +59,19 @@ pub(super) fn build(place: &Path, options: &Options) -> io::Result<BTreeMap<Prog
             || io::Error::other(format!("cargo built no {:?} of {}", program.suite, program.package));
         Ok((program, built.ok_or_else(missing)?))
     };
-    CHECKS.iter().map(|check| find(check.program)).collect()
+    checks.iter().map(|check| find(check.program)).collect()
+}
+
+/// What cargo is to build, each said once: it takes no option twice.
+fn targets(checks: &[&Check]) -> BTreeSet<String> {
+    let target = |program: Program| match program.suite {
+        None => "--lib".to_owned(),
+        // A package's binaries come along with any of its suites.
+        Some(_) if program.is_binary => "--test=documents".to_owned(),
+        Some(suite) => format!("--test={suite}"),
+    };
+    let package = |program: Program| format!("--package={}", program.package);
+    checks.iter().flat_map(|check| [package(check.program), target(check.program)]).collect()
 }
 
 /// What a message of cargo says about a program, if it is about this one.

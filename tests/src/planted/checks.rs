@@ -1,5 +1,8 @@
-//! The checks, in the order in which they are tried: the simulated worlds first, which judge by
-//! what came out, then the suites of single parts.
+//! The checks, in the order in which they are tried: first the one that is expected to catch a bug,
+//! then the simulated worlds, which judge by what came out, and the suites of single parts.
+
+use super::list::Bug;
+use super::options::Options;
 
 /// What is built and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +29,9 @@ pub(super) struct Check {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seeds {
     pub(super) given: Given,
-    /// How many are tried, unless fewer are asked for.
     pub(super) count: u64,
+    /// Fewer are tried where `--seeds` asks for it; those of the pair are quick, and needed.
+    pub(super) may_be_fewer: bool,
     /// How many at first; then twice as many, and so on.
     pub(super) first: u64,
 }
@@ -60,14 +64,19 @@ pub(super) const CHECKS: [Check; 14] = [
     Check {
         name: "sim",
         program: Program { package: "driftlog-tests", suite: Some("driftlog"), is_binary: true },
-        args: &["sim", "--no-shrink", "--jobs", "1"],
-        seeds: Some(Seeds { given: Given::Option("--seeds"), count: 1000, first: 10 }),
+        args: &["sim", "--no-shrink", "--no-known", "--jobs", "1"],
+        seeds: Some(Seeds { given: Given::Option("--seeds"), count: 1000, may_be_fewer: true, first: 10 }),
     },
     Check {
         name: "pair",
         program: suite("driftlog-proto", "pair"),
         args: &["--exact", PAIR],
-        seeds: Some(Seeds { given: Given::Variable("DRIFTLOG_PAIR_SEEDS"), count: 2000, first: 100 }),
+        seeds: Some(Seeds {
+            given: Given::Variable("DRIFTLOG_PAIR_SEEDS"),
+            count: 2000,
+            may_be_fewer: false,
+            first: 100,
+        }),
     },
     Check {
         name: "pair scenarios",
@@ -87,3 +96,21 @@ pub(super) const CHECKS: [Check; 14] = [
     plain("gateway", own("driftlog-gateway")),
     plain("proto", own("driftlog-proto")),
 ];
+
+/// The checks that are tried for a bug, in this order.
+pub(super) fn tried_for(bug: &Bug, options: &Options) -> impl Iterator<Item = &'static Check> {
+    let is_expected = |check: &&Check| check.name == bug.found_by;
+    let others = CHECKS.iter().filter(move |check| !is_expected(check));
+    CHECKS.iter().filter(is_expected).chain(others.take(if options.is_expected { 0 } else { CHECKS.len() }))
+}
+
+/// The checks that are tried for any of these bugs.
+pub(super) fn needed<'b>(
+    bugs: impl Iterator<Item = &'b Bug> + Clone,
+    options: &Options,
+) -> Vec<&'static Check> {
+    let is_needed = |check: &&Check| {
+        bugs.clone().any(|bug| tried_for(bug, options).any(|tried| tried.name == check.name))
+    };
+    CHECKS.iter().filter(is_needed).collect()
+}

@@ -11,6 +11,7 @@
 mod build;
 mod checks;
 mod copy;
+mod draw;
 mod list;
 mod options;
 mod report;
@@ -27,7 +28,6 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use checks::CHECKS;
 use list::Bug;
 use options::{HELP, Options};
 use report::Row;
@@ -70,8 +70,11 @@ fn tell(what: &str) -> io::Result<()> {
 fn run(options: &Options) -> io::Result<bool> {
     let root = root();
     let bugs = list::read(&root)?;
-    let chosen: Vec<(usize, &Bug)> =
+    let mut chosen: Vec<(usize, &Bug)> =
         bugs.iter().enumerate().filter(|(_, bug)| options.is_chosen(bug)).collect();
+    if let Some(count) = options.draw {
+        draw::draw(&mut chosen, count, draw::commit(&root)?);
+    }
     if options.is_list {
         report::list(&mut io::stdout().lock(), &chosen)?;
         return Ok(true);
@@ -81,11 +84,13 @@ fn run(options: &Options) -> io::Result<bool> {
     }
     let place = root.join("target/planted");
     copy::make(&root, &place.join("work"), &bugs)?;
-    tell(&format!("building one copy with {} bugs …", bugs.len()))?;
-    let programs = build::build(&place, options)?;
+    let checks = checks::needed(chosen.iter().map(|(_, bug)| *bug), options);
+    tell(&format!("building one copy with {} bugs, of which {} are tried …", bugs.len(), chosen.len()))?;
+    let programs = build::build(&place, &checks, options)?;
     let bench = Bench::new(&place, programs)?;
-    tell("with no bug planted, everything must pass …")?;
-    let Some(bench) = bench.with_limits(options)? else { return Ok(false) };
+    tell(&format!("with no bug planted, all {} checks must pass …", checks.len()))?;
+    let Some(bench) = bench.with_limits(&checks, options)? else { return Ok(false) };
+    tell(&format!("now with one bug at a time, {} in all …", chosen.len()))?;
     let rows = try_all(&bench, &chosen, options)?;
     report::write(&mut io::stdout().lock(), &rows, options)?;
     Ok(rows.iter().all(|row| row.verdict.is_some()))
@@ -102,6 +107,9 @@ fn try_all<'b>(bench: &Bench, chosen: &[(usize, &'b Bug)], options: &Options) ->
                     let row = try_one(bench, *number, bug, options);
                     if let Ok(mut rows) = rows.lock() {
                         rows.push((*number, row));
+                        let told = rows.last().map(|(_, row)| told(row, rows.len(), chosen.len()));
+                        // Progress that nobody can read is no reason to stop.
+                        let _ = told.map(|told| tell(&told));
                     }
                 }
             });
@@ -112,18 +120,26 @@ fn try_all<'b>(bench: &Bench, chosen: &[(usize, &'b Bug)], options: &Options) ->
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// Runs the checks in the order of their cost until one of them catches the bug.
+/// How far it has come, and what became of the bug that was tried last.
+fn told(row: &io::Result<Row<'_>>, done: usize, of: usize) -> String {
+    match row {
+        Ok(row) => {
+            let what = row.verdict.as_ref().map_or("NOT CAUGHT".to_owned(), Verdict::to_string);
+            format!("  {done}/{of} {}: {what}, {:.1} s", row.bug.name, row.took.as_secs_f64())
+        }
+        Err(error) => format!("  {done}/{of}: {error}"),
+    }
+}
+
+/// Runs one check after another until one of them catches the bug.
 fn try_one<'b>(bench: &Bench, number: usize, bug: &'b Bug, options: &Options) -> io::Result<Row<'b>> {
     let mut ran = Ran::default();
-    for check in CHECKS.iter().filter(|check| !options.is_expected || check.name == bug.found_by) {
+    for check in checks::tried_for(bug, options) {
         let next = bench.run(check, number + 1, options.seeds)?;
         ran = Ran { verdict: next.verdict, cpu: ran.cpu + next.cpu };
         if ran.verdict.is_some() {
             break;
         }
     }
-    let row = Row { bug, verdict: ran.verdict, took: ran.cpu };
-    let what = row.verdict.as_ref().map_or("NOTHING".to_owned(), Verdict::to_string);
-    tell(&format!("{}: {what} ({:.1} s)", bug.name, row.took.as_secs_f64()))?;
-    Ok(row)
+    Ok(Row { bug, verdict: ran.verdict, took: ran.cpu })
 }

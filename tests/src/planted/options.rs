@@ -13,14 +13,15 @@ usage: cargo planted [-- OPTIONS]    or    driftlog planted [OPTIONS]
 
   --list         show the bugs and end
   --only TEXT    only the bugs with this in their name; more than once: any of them
-  --seeds N      at most so many seeds for each check that takes seeds
-  --expected     only the check that the list names for a bug, for a quick look
+  --draw N       only N of the bugs, drawn by the commit: each commit tries others
+  --seeds N      at most so many simulated worlds (1000 unless given)
+  --expected     only the check that the list names for a bug, not the others when that passes
   --blind        without debug assertions: what is found by its outcome alone
   --jobs N       so many bugs at once (1 unless given)
   --markdown     the table as it stands in docs/testing.md
   --help         this text
 
-exit codes: 0 every bug was caught, 1 one was not, 2 usage
+exit codes: 0 every bug was caught, 1 one was not or a check fails without a bug, 2 usage
 ";
 
 /// Jobs at most: more do not help, and the limits of time would be wrong.
@@ -31,6 +32,7 @@ const JOBS_MAX: usize = 64;
 pub(super) struct Options {
     pub(super) is_list: bool,
     pub(super) only: Vec<String>,
+    pub(super) draw: Option<usize>,
     pub(super) seeds: Option<u64>,
     pub(super) is_expected: bool,
     pub(super) is_blind: bool,
@@ -59,6 +61,10 @@ impl Options {
                     options.seeds =
                         Some(parser.value().and_then(|value| value.parse::<u64>()).map_err(bad)?.max(1));
                 }
+                Arg::Long("draw") => {
+                    let count: usize = parser.value().and_then(|value| value.parse()).map_err(bad)?;
+                    options.draw = Some(count.max(1));
+                }
                 Arg::Long("jobs") => {
                     let jobs: usize = parser.value().and_then(|value| value.parse()).map_err(bad)?;
                     options.jobs = jobs.clamp(1, JOBS_MAX);
@@ -81,11 +87,12 @@ mod tests {
     #[test]
     fn every_option_is_understood_and_others_are_refused() {
         let parse = |args: &str| Options::parse(args.split_ascii_whitespace().map(OsString::from));
-        let args = "--list --only a --only b --seeds 7 --expected --blind --jobs 0 --markdown";
+        let args = "--list --only a --only b --draw 0 --seeds 7 --expected --blind --jobs 0 --markdown";
         let options = parse(args).unwrap().unwrap();
         let expected = Options {
             is_list: true,
             only: vec!["a".to_owned(), "b".to_owned()],
+            draw: Some(1),
             seeds: Some(7),
             is_expected: true,
             is_blind: true,

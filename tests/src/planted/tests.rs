@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::checks::CHECKS;
+use super::checks::{CHECKS, needed, tried_for};
 use super::copy::choice;
 use super::list::{Bug, Change, place, read};
+use super::options::Options;
 use super::root;
 
 fn bug(name: &str, is: &str) -> Bug {
@@ -34,6 +35,28 @@ fn every_bug_has_a_name_of_its_own_and_a_check_that_is_there() {
         assert!(CHECKS.iter().any(|check| check.name == bug.found_by), "{}: {}", bug.name, bug.found_by);
         assert!(bug.at.iter().all(|change| change.is != change.becomes), "{}", bug.name);
     }
+}
+
+#[test]
+fn the_document_has_a_row_for_each_bug_with_the_check_that_the_list_names() {
+    let page = fs::read_to_string(root().join("docs/testing.md")).unwrap();
+    let rows: Vec<Vec<&str>> = page
+        .split_once("| bug | breaks | caught by | seeds |")
+        .map(|(_, table)| table.lines().skip(2).take_while(|line| line.starts_with('|')))
+        .unwrap()
+        .map(|row| row.split('|').map(str::trim).skip(1).collect())
+        .collect();
+    let bugs = read(&root()).unwrap();
+    for (row, bug) in rows.iter().zip(&bugs) {
+        assert_eq!(row[..2], [bug.name.as_str(), bug.breaks.as_str()]);
+        assert_eq!(
+            row[2].split_once(':').map(|(check, _)| check),
+            Some(bug.found_by.as_str()),
+            "{}",
+            bug.name
+        );
+    }
+    assert_eq!(rows.len(), bugs.len());
 }
 
 #[test]
@@ -75,4 +98,17 @@ fn an_expression_statements_and_a_text_become_choices() {
     assert_eq!(choice(&change("a + b", "a"), "p(1)"), "(if p(1) { a } else { a + b })");
     assert_eq!(choice(&change("f();", ""), "p(1)"), "if p(1) {  } else { f(); }");
     assert_eq!(choice(&change("x if y", "x if PLANTED || y"), "p(1)"), "x if p(1) || y");
+}
+
+#[test]
+fn the_expected_check_is_tried_first_and_no_other_where_that_is_asked_for() {
+    let bugs = [bug("one", "a")];
+    let names =
+        |options: &Options| -> Vec<&str> { tried_for(&bugs[0], options).map(|check| check.name).collect() };
+    let all = names(&Options::default());
+    assert_eq!((all[0], all[1], all.len()), ("pair", "sim", CHECKS.len()));
+    assert_eq!(needed(bugs.iter(), &Options::default()).len(), CHECKS.len());
+    let expected = Options { is_expected: true, ..Options::default() };
+    assert_eq!(names(&expected), ["pair"]);
+    assert_eq!(needed(bugs.iter(), &expected).len(), 1);
 }

@@ -19,7 +19,11 @@ pub(super) struct Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.check, self.what)?;
-        self.seeds.map_or(Ok(()), |seeds| write!(f, " ({seeds} seeds)"))
+        match self.seeds {
+            Some(1) => f.write_str(" (1 seed)"),
+            Some(seeds) => write!(f, " ({seeds} seeds)"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -46,7 +50,8 @@ pub(super) fn failed_test(said: &str) -> Option<&str> {
 fn sentence(said: &str) -> Option<String> {
     let broken = said.lines().find_map(|line| Some(line.strip_prefix("seed ")?.split_once(" FAILED: ")?.1));
     let sentence = match broken {
-        Some(broken) => broken,
+        // Where it is broken stands behind it, and differs from seed to seed.
+        Some(broken) => broken.split_once(": ").map_or(broken, |(sentence, _)| sentence),
         None => {
             let (_, rest) = said.split_once("panicked at ")?;
             rest.lines().skip(1).map(str::trim).find(|line| !line.is_empty())?
@@ -86,7 +91,7 @@ mod tests {
     #[test]
     fn the_sentence_that_a_world_broke_is_read() {
         let said = "2 seeds: 2 worlds\nseed 5 FAILED: no identity twice: pump-1\n  noticed at 3 s\n";
-        assert_eq!(read("sim", said, true, Some(0)), caught("sim", "no identity twice: pump-1", Some(6)));
+        assert_eq!(read("sim", said, true, Some(0)), caught("sim", "no identity twice", Some(6)));
     }
 
     #[test]

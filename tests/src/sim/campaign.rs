@@ -80,7 +80,7 @@ pub(super) fn run(options: &Options, first: &[u64], out: &mut dyn Write) -> io::
     let started = clock::now();
     let mut total = Total::default();
     let mut told = Vec::new();
-    if options.only.is_none() && !first.is_empty() {
+    if options.only.is_none() && options.has_known && !first.is_empty() {
         let part = chunk(first, options, &mut told, out)?;
         line(out, &format!("{} seeds of tests/seeds.txt", first.len()), &part, started.elapsed())?;
         total.join(&part);

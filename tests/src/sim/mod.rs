@@ -28,7 +28,7 @@ mod single;
 mod strike;
 #[cfg(test)]
 mod tests;
-mod world;
+pub(crate) mod world;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};

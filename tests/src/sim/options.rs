@@ -22,6 +22,7 @@ usage: cargo sim [-- OPTIONS]    or    driftlog sim [OPTIONS]
   --trace            with --seed: also what agent and gateway log, there and in the shortest that fails
   --jobs N           threads (as many as there are processors unless given)
   --count FILE       adds what was run to FILE, by commit, and leaves out what FILE says was run
+  --no-known         leaves out those in tests/seeds.txt
   --no-shrink        leaves a failure as long as it is
   --faults           lists the faults
   --help             this text
@@ -40,6 +41,8 @@ pub(super) struct Options {
     pub(super) jobs: usize,
     pub(super) count: Option<PathBuf>,
     pub(super) shrinks: bool,
+    /// The seeds that failed before come first.
+    pub(super) has_known: bool,
 }
 
 /// What the arguments say.
@@ -65,6 +68,7 @@ impl Request {
             jobs,
             count: None,
             shrinks: true,
+            has_known: true,
         };
         let mut parser = lexopt::Parser::from_args(args);
         let bad = |error: lexopt::Error| format!("{error}\n{HINT}");
@@ -90,6 +94,7 @@ impl Request {
                     }
                 }
                 Arg::Long("count") => options.count = Some(parser.value().map_err(bad)?.into()),
+                Arg::Long("no-known") => options.has_known = false,
                 Arg::Long("no-shrink") => options.shrinks = false,
                 other => return Err(format!("{}\n{HINT}", other.unexpected())),
             }

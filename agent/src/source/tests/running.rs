@@ -194,6 +194,22 @@ fn what_follows_a_truncation_waits_until_the_lines_before_it_are_sealed() {
 }
 
 #[test]
+fn cursors_of_a_frame_that_was_refused_are_offered_with_the_next_one() {
+    let mut rig = rig(&["/log/*.log"]);
+    rig.files.append("/log/a.log", b"one\n");
+    assert_eq!(rig.poll(usize::MAX), 1);
+    // Nobody says that they are sealed: the spool has not taken the frame.
+    let mut offered = 0;
+    rig.sources().changed_cursors(|_, _| offered += 1);
+    assert_eq!(offered, 1);
+    rig.seal();
+    assert_eq!(rig.cursors.len(), 1);
+    rig.restart();
+    rig.drain();
+    rig.assert_contents(&[b"one\n"]);
+}
+
+#[test]
 fn a_deleted_file_is_read_to_its_end_and_its_unfinished_line_is_given_out() {
     let mut rig = rig(&["/log/*.log"]);
     rig.files.append("/log/a.log", b"one\n");
@@ -393,11 +409,10 @@ fn a_directory_that_cannot_be_listed_for_a_while_does_not_make_its_files_leave()
 /// forgotten, and it was read again from its beginning.
 #[test]
 fn a_file_that_cannot_be_looked_at_for_a_day_is_read_on_where_it_was() {
-    let deny = |path: &'static str| move |files: &SimFiles, is_denied| files.deny(path, is_denied);
-    let hide: [Box<dyn Fn(&SimFiles, bool)>; 3] = [
-        Box::new(deny("/log/a.log")),
-        Box::new(deny("/log")),
-        Box::new(|files: &SimFiles, is_failing| files.fail_reads(is_failing)),
+    let hide: [fn(&SimFiles, bool); 3] = [
+        |files, is_denied| files.deny("/log/a.log", is_denied),
+        |files, is_denied| files.deny("/log", is_denied),
+        SimFiles::fail_reads,
     ];
     for hide in hide {
         let mut rig = rig(&["/log/*.log"]);
@@ -414,4 +429,19 @@ fn a_file_that_cannot_be_looked_at_for_a_day_is_read_on_where_it_was() {
         rig.drain();
         rig.assert_contents(&[b"one\ntwo\n"]);
     }
+}
+
+#[test]
+fn a_file_that_was_filled_again_with_the_same_end_is_another_by_its_head() {
+    let mut rig = rig(&["/log/*.log"]);
+    let rest = lines("the same line", 0..60);
+    let content = |head: &str| [head.as_bytes(), &rest].concat();
+    rig.files.append("/log/a.log", &content("one day\n"));
+    rig.drain();
+    rig.files.truncate("/log/a.log", 0);
+    rig.files.append("/log/a.log", &content("another\n"));
+    rig.files.append("/log/a.log", b"and more\n");
+    rig.drain();
+    let after = [content("another\n"), b"and more\n".to_vec()].concat();
+    rig.assert_contents(&[&content("one day\n"), &after]);
 }

@@ -71,6 +71,7 @@ fn agent_and_gateway_killed_at_random_steps_neither_lose_nor_double_a_line() {
 
 #[test]
 fn a_kill_at_every_change_of_the_flash_leaves_both_lanes_exact() {
+    let mut deaths = 0;
     for change in 0..40 {
         for loses_power in [false, true] {
             let mut world = World::with_device(change, |config| config.style.errors_per_mille = 400);
@@ -79,14 +80,16 @@ fn a_kill_at_every_change_of_the_flash_leaves_both_lanes_exact() {
             world.run_ms(1);
             world.write(0, 60);
             world.machines[0].fuse.burn_after(change);
-            for _ in 0..4 {
+            for _ in 0..8 {
                 world.run_ms(1_500);
                 world.write(0, 30);
             }
             world.settle();
             world.assert_complete();
+            deaths += u64::from(world.machines[0].runs.len() > 1);
         }
     }
+    assert_eq!(deaths, 80, "each of the worlds had its death");
 }
 
 /// Seed 752: the urgent lane had a file's first lines, the bulk lane no cursor of it yet; then the

@@ -6,7 +6,7 @@ pub(super) mod broker;
 pub(super) mod coast;
 pub(super) mod flash;
 pub(super) mod machine;
-pub(super) mod random;
+pub(crate) mod random;
 pub(super) mod shore;
 
 use driftlog_gateway::broker::Channel;

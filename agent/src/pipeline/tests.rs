@@ -1,0 +1,86 @@
+//! What a sealed block says about the times of its records.
+
+use driftlog_proto::ids::{BootId, DeviceId, Lane, RunId};
+use driftlog_proto::item::{self, BlockHeader, ItemHeader};
+use driftlog_proto::message::Labels;
+use driftlog_proto::time::{ClockState, Mono, Now, Unix};
+
+use super::{Pipeline, PipelineConfig};
+use crate::source::{FileSource, Patterns, SimFiles, Sources, SourcesConfig};
+use crate::spool::disk::SimDisk;
+use crate::spool::{Spool, SpoolConfig};
+
+const SECOND: u64 = 1_000_000_000;
+const PATH: &str = "/log/a.log";
+
+/// An agent that was never connected: it seals after ten seconds.
+fn offline(files: &SimFiles, now: Now) -> Pipeline<SimDisk, SimFiles> {
+    let patterns = Patterns::new(&[PATH], &[]).unwrap();
+    let sources = SourcesConfig {
+        files: vec![FileSource { patterns, idle_line_ms: 5_000 }],
+        stdin_idle_line_ms: None,
+        poll_ms: 1_000,
+        rescan_ms: 10_000,
+    };
+    let config = PipelineConfig {
+        device: DeviceId::new("pump-7").unwrap(),
+        labels: Labels::default(),
+        boot: BootId([1; 16]),
+        delay_ms_max: 1_000,
+        delay_offline_ms_max: 10_000,
+        in_flight_bytes_max: 256 * 1024,
+        urgent_min: None,
+    };
+    let spool = Spool::open(SimDisk::new(1), SpoolConfig::new(Lane::Bulk, 1024 * 1024), RunId(1), 7).unwrap();
+    let sources = Sources::new(sources, files.clone(), config.boot, std::iter::empty());
+    Pipeline::new(config, sources, spool, None, now)
+}
+
+/// So many seconds after the boot the wall clock shows this.
+fn at(seconds: u64, wall: i64, state: ClockState) -> Now {
+    Now { mono: Mono(seconds * SECOND), wall: Unix(wall), state }
+}
+
+/// Polled until nothing more is at hand: what is looked at in one poll is given out in the next.
+fn settle(pipeline: &mut Pipeline<SimDisk, SimFiles>, now: Now) {
+    for _ in 0..4 {
+        pipeline.poll(now);
+    }
+}
+
+/// What the blocks in the spool say, oldest first.
+fn sealed(pipeline: &mut Pipeline<SimDisk, SimFiles>) -> Vec<BlockHeader> {
+    let spool = &mut pipeline.lanes[0].spool;
+    let (mut headers, mut place, mut bytes) = (Vec::new(), spool.base(), Vec::new());
+    while let Some(item) = spool.item_at(&place).unwrap() {
+        spool.read(&item, &mut bytes).unwrap();
+        if let (ItemHeader::Block(header), _) = item::open(&bytes).unwrap() {
+            headers.push(header);
+        }
+        place = item.end;
+    }
+    headers
+}
+
+#[test]
+fn a_block_states_the_clocks_at_its_first_record_and_how_much_later_its_last_one_was_read() {
+    let files = SimFiles::default();
+    files.append(PATH, b"one\n");
+    let mut pipeline = offline(&files, at(100, 5, ClockState::Unset));
+    settle(&mut pipeline, at(100, 7, ClockState::Unset));
+    files.append(PATH, b"two\n");
+    // The clock is set in between, and once more before the block is sealed.
+    settle(&mut pipeline, at(103, 1_700 << 30, ClockState::Synchronised));
+    assert!(sealed(&mut pipeline).is_empty());
+    settle(&mut pipeline, at(111, 1_800 << 30, ClockState::Unsynchronised));
+    // The next block begins with a later line.
+    files.append(PATH, b"three\n");
+    settle(&mut pipeline, at(120, 1_900 << 30, ClockState::Unsynchronised));
+    pipeline.stop(at(125, 0, ClockState::Unset));
+    let told: Vec<_> = sealed(&mut pipeline)
+        .iter()
+        .map(|block| (block.count, block.mono.0 / SECOND, block.span_ns / SECOND, block.wall.0, block.clock))
+        .collect();
+    let expected = [(2, 100, 3, 7, ClockState::Unset), (1, 120, 0, 1_900 << 30, ClockState::Unsynchronised)];
+    assert_eq!(told, expected);
+}
