@@ -202,6 +202,11 @@ fn a_frame_that_is_carried_over_keeps_its_cursors_and_begins_no_run() {
     }
     let mut disk = spool.into_disk();
     disk.power_cut(PowerCut::LoseAll, 1);
+    // What a failed sync was to make durable may be there all the same.
+    let first = files(&disk)[0].0;
+    if let Some(at) = disk.content(first).unwrap().windows(7).position(|bytes| bytes == b"carried") {
+        disk.flip(first, at, 1);
+    }
     let last = files(&disk).last().unwrap().0;
     assert_eq!(disk.content(last).unwrap()[11] & 1, 0, "its run began before it");
     disk.flip(last, 1024 + 64, 1);

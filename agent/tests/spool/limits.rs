@@ -124,3 +124,16 @@ fn a_failed_sync_is_tried_again_after_a_second_whatever_the_interval() {
     spool.sync(due.plus_ms(2000)).unwrap();
     assert_eq!((spool.is_synced(), spool.poll_deadline()), (true, Mono::FOREVER));
 }
+
+#[test]
+fn the_last_segment_stays_in_use_when_everything_is_acknowledged() {
+    let mut spool = open(SimDisk::new(1), roomy(), 1);
+    for _ in 0..3 {
+        append(&mut spool, 1, 100).unwrap();
+        let end = spool.next_durable();
+        spool.trim(&end);
+        assert_eq!((spool.base(), spool.usage().segments), (end, 1));
+    }
+    let disk = spool.into_disk();
+    assert_eq!(files(&disk).iter().map(|(_, index, _)| *index).collect::<Vec<_>>(), [1]);
+}
