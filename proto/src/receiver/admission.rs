@@ -1,5 +1,7 @@
 //! Judging what arrives, admitting runs, delivering what has its turn (rules 7, 8, 10, 12).
 
+use alloc::vec::Vec;
+
 use super::held::What;
 use super::runs::is_same;
 use super::{Dropped, Notice, Output, Receiver, Run, Step, Verdict};
@@ -238,12 +240,38 @@ impl Receiver {
             }
             return;
         };
+        self.pass_ancestors(base.run);
         let Some(run) = self.runs.get(at) else { return };
         if base.seq > run.next.seq {
-            let step = Step::Gap { from: run.next.seq, cause: Cause::AcknowledgedBefore };
-            self.move_on(at, *base, step);
+            self.pass(at, *base);
         } else if base.seq == run.next.seq && !is_same(base.chain, run.next.chain) {
             self.state(at, Notice::RunTwice);
         }
+    }
+    /// With a run's base all that came before the run was acknowledged too: what the ledger lacks of its
+    /// ancestors is not waited for either, and their children's starts follow.
+    fn pass_ancestors(&mut self, run: RunId) {
+        let mut ends: Vec<Place> = Vec::new();
+        let mut child = self.position(run);
+        while let Some(parent) = child.and_then(|at| self.runs.get(at)).map(|child| child.parent) {
+            child = self.position(parent.run);
+            ends.push(parent);
+        }
+        for end in ends.iter().rev() {
+            while self.advance_start() {}
+            if let Some(at) = self.position(end.run)
+                && self.runs.get(at).is_some_and(|run| run.next.seq < end.seq)
+            {
+                self.pass(at, *end);
+            }
+        }
+        while self.advance_start() {}
+    }
+
+    /// Declares what a run misses up to `end`: it was acknowledged before.
+    fn pass(&mut self, at: usize, end: Place) {
+        let Some(run) = self.runs.get(at) else { return };
+        let step = Step::Gap { from: run.next.seq, cause: Cause::AcknowledgedBefore };
+        self.move_on(at, end, step);
     }
 }

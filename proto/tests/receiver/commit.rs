@@ -273,3 +273,20 @@ fn a_block_across_what_another_sink_has_already_is_not_taken() {
     // The same again, and what follows.
     rewound().keep(&[block(1, 0, 2), block(1, 2, 4)]);
 }
+
+/// Found by fuzzing: a gap reached a sink that had no start of its run, and the starts before it never came.
+#[test]
+fn with_a_base_its_ancestors_count_as_acknowledged_and_all_starts_that_are_due_follow() {
+    let mut lane = three_starts_due();
+    lane.out();
+    lane.hello(3, place(3, 6), number(1, 5));
+    let told = [
+        Out::Gap(0, place(1, 3)),
+        Out::Start(place(2, 3)),
+        Out::Gap(3, place(2, 5)),
+        Out::Start(place(3, 5)),
+        Out::Gap(5, place(3, 6)),
+    ];
+    assert_eq!(lane.out(), told);
+    assert!(!lane.run(2).is_start_due && !lane.run(3).is_start_due);
+}

@@ -13,7 +13,7 @@ use driftlog_gateway::config::DevicesConfig;
 use driftlog_gateway::ledger::memory::MemoryLedger;
 use driftlog_gateway::ledger::record::LaneRecord;
 use driftlog_gateway::ledger::{Ledger, Write};
-use driftlog_gateway::region::{Region, RegionConfig, SINKS_KEY, SinkRole};
+use driftlog_gateway::region::{Keeping, Region, RegionConfig, SINKS_KEY, SinkRole};
 use driftlog_proto::clock::DeviceClock;
 use driftlog_proto::ids::{AckNumber, DeviceId, Lane, SessionId};
 use driftlog_proto::item;
@@ -53,7 +53,7 @@ fn go_on(lane: &[u8], clock: &[u8], input: &mut Input<'_>) {
     ];
     ledger.commit(&writes).expect("a ledger in memory");
     let config = RegionConfig {
-        sinks: vec![SinkRole { name: "archive".to_owned(), is_required: true }],
+        sinks: vec![SinkRole { name: "archive".to_owned(), is_required: true, keeping: Keeping::WithLedger }],
         memory_bytes_max: 1 << 20,
         credit_bytes_max: 1 << 20,
         message_rate_max: 10_000,
@@ -64,7 +64,7 @@ fn go_on(lane: &[u8], clock: &[u8], input: &mut Input<'_>) {
         wall: Unix(1_700_000_000_000_000_000),
         state: ClockState::Synchronised,
     };
-    let mut region = Region::open(config, ledger, now).expect("a ledger without a generation");
+    let mut region = Region::open(config, ledger, Vec::new(), now).expect("a ledger without a generation");
     let mut liar = Liar::default();
     for _ in 0..MESSAGES_MAX {
         let Some((header, _)) = liar.item(Lane::Bulk, input) else { break };

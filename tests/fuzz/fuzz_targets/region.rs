@@ -16,7 +16,7 @@ use driftlog_fuzz::liar::Liar;
 use driftlog_fuzz::{mend, packed};
 use driftlog_gateway::config::DevicesConfig;
 use driftlog_gateway::ledger::memory::MemoryLedger;
-use driftlog_gateway::region::{OVERDRAFT, Region, RegionConfig, SinkRole};
+use driftlog_gateway::region::{Keeping, OVERDRAFT, Region, RegionConfig, SinkRole};
 use driftlog_gateway::sink::archive::simulated::{Faults, SimDirectory};
 use driftlog_gateway::sink::archive::state::{ARCHIVE, ArchiveId};
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig};
@@ -66,7 +66,7 @@ struct Shore {
 
 fn config() -> RegionConfig {
     RegionConfig {
-        sinks: vec![SinkRole { name: ARCHIVE.to_owned(), is_required: true }],
+        sinks: vec![SinkRole { name: ARCHIVE.to_owned(), is_required: true, keeping: Keeping::WithLedger }],
         memory_bytes_max: MEMORY_BYTES_MAX,
         credit_bytes_max: MEMORY_BYTES_MAX / 2,
         message_rate_max: 1_000_000,
@@ -89,7 +89,7 @@ impl Shore {
         let now = Now { mono: Mono(5_000_000_000), wall, state: ClockState::Synchronised };
         Self {
             archive: archive(&directory, &mut ledger),
-            region: Region::open(config(), ledger.clone(), now).expect("an empty ledger"),
+            region: Region::open(config(), ledger.clone(), Vec::new(), now).expect("an empty ledger"),
             ledger,
             directory,
             faults,
@@ -220,7 +220,8 @@ impl Shore {
         self.faults.space(None);
         self.faults.sync_fails(false);
         self.archive = archive(&self.directory, &mut self.ledger);
-        self.region = Region::open(config(), self.ledger.clone(), self.now).expect("a sound ledger");
+        self.region =
+            Region::open(config(), self.ledger.clone(), Vec::new(), self.now).expect("a sound ledger");
     }
 
     fn answer(&mut self) {

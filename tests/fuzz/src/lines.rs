@@ -56,6 +56,7 @@ fn entry(header: &BlockHeader, end: Place, sealed: &[u8]) -> Entry {
         end,
         received: Unix(0),
         labels: Arc::new(Labels::default()),
+        index: 0,
         what: What::Block { header: *header, sealed: Arc::from(sealed), clock },
     }
 }
