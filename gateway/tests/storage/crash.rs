@@ -13,7 +13,7 @@ const BATCHES: usize = 9;
 const DONE: &str = "test/done";
 
 fn store(retention_bytes_max: u64) -> Store {
-    Store::new(ArchiveConfig { file_bytes_max: 2500, compress: true, retention_days: 0, retention_bytes_max })
+    Store::new(ArchiveConfig { file_bytes_max: 2500, retention_bytes_max, ..ArchiveConfig::default() })
 }
 
 /// What the gateway commits: two devices, files that fill up, a day that ends.

@@ -204,7 +204,7 @@ fn on_a_real_disk_it_is_the_same() {
     let root = folder.path().join("archive");
     let mut ledger = driftlog_gateway::ledger::sled::SledLedger::open(&folder.path().join("ledger")).unwrap();
     let config =
-        ArchiveConfig { file_bytes_max: 2000, compress: true, retention_days: 0, retention_bytes_max: 1500 };
+        ArchiveConfig { file_bytes_max: 2000, retention_bytes_max: 1500, ..ArchiveConfig::default() };
     let mut device = Device::new("pump-1");
     for _ in 0..6 {
         let open = Box::new(OsDirectory::new(&root));
