@@ -103,7 +103,6 @@ impl World {
         command.args(["audit", "--sink", "search", "--config"]).arg(self.shore.config());
         let output = run(command).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        println!("{said}");
         assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     }
 
