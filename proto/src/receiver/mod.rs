@@ -193,6 +193,7 @@ impl Receiver {
             named: None,
             ready: VecDeque::new(),
         };
+        receiver.release_orphans();
         receiver.rewind_marks();
         receiver.advance(barrier);
         receiver.check();

@@ -166,13 +166,21 @@ impl Receiver {
             return false;
         }
         self.runs.retain(|run| !gone.contains(&run.run));
-        // What followed a forgotten run is in every sink. If that run comes back, it comes as another.
-        for orphan in self.runs.iter_mut().filter(|run| gone.contains(&run.parent.run)) {
-            orphan.parent = Place::ORIGIN;
-        }
+        self.release_orphans();
         self.barrier = AckNumber { counter: issued.counter.saturating_add(1), ..issued };
         self.has_forgotten = true;
         true
+    }
+
+    /// What followed a run that is not known is in every sink. If that run comes back, it comes as another.
+    pub(super) fn release_orphans(&mut self) {
+        for at in 0..self.runs.len() {
+            let parent = self.runs.get(at).map(|run| run.parent.run);
+            let is_known = parent.is_some_and(|parent| self.position(parent).is_some());
+            if let Some(run) = self.runs.get_mut(at).filter(|_| !is_known) {
+                run.parent = Place::ORIGIN;
+            }
+        }
     }
 
     /// The oldest such runs. A run goes only after its parent: so the children of a known run are

@@ -1,9 +1,9 @@
 //! The table of runs: what an `Ack` names, what arrived above, what is forgotten (rules 11 and 13).
 
-use driftlog_proto::ids::{RunId, Seq};
+use driftlog_proto::ids::{Place, RunId, Seq};
 use driftlog_proto::limits::{ACK_RANGES_MAX, ACK_RUNS_MAX, RUNS_MAX};
 use driftlog_proto::message::Range;
-use driftlog_proto::receiver::{Dropped, Notice, Verdict};
+use driftlog_proto::receiver::{Dropped, Notice, Run, Verdict};
 
 use crate::lane::*;
 
@@ -224,4 +224,15 @@ fn a_run_is_finished_only_where_every_sink_has_all_of_it() {
     }
     lane.keep(&[start(999, place(RUNS_MAX as u64, RUNS_MAX as u64))]);
     assert_eq!(lane.known()[0], 1, "the second sink has nothing");
+}
+
+/// Found by fuzzing: a run whose parent was not in the ledger got that parent behind it.
+#[test]
+fn a_run_that_is_loaded_without_its_parent_is_a_root_and_its_parent_may_come_back() {
+    let mut orphan = Run::new(RunId(2), place(1, 4), place(2, 4), number(0, 1));
+    orphan.marks[0] = Some(place(2, 6));
+    let mut lane = Lane::loaded(ONE, vec![orphan]);
+    assert_eq!(lane.run(2).parent, Place::ORIGIN);
+    lane.hello(1, place(1, 3), number(1, 5));
+    assert_eq!(lane.known(), [2, 1]);
 }

@@ -206,6 +206,7 @@ fn judge(line: &Line<'_>, contents: &BTreeSet<Vec<u8>>, next: &mut BTreeMap<u64,
         let is_line = |content: &Vec<u8>| from == 0 || content.get(from - 1) == Some(&b'\n');
         assert!(where_it_stood.any(is_line), "not a whole line: {line:?}");
     }
-    let begin = next.insert(line.file, line.end_offset);
+    // Behind a line that is too long, and says that it was cut, the rest of it is left out.
+    let begin = if line.cut { next.remove(&line.file) } else { next.insert(line.file, line.end_offset) };
     assert!(begin.is_none_or(|begin| begin == line.offset), "{line:?} does not follow {begin:?}");
 }
