@@ -39,8 +39,14 @@ fuzz_target!(|data: &[u8]| {
         let sealed = log::block(at, count, 300);
         match spool.append(Mono(1), &sealed, &[(7, b"cursor")], &[]) {
             Ok(()) => appended.push(sealed),
-            // Numbers may have come to their end, and gaps to their number.
-            Err(SpoolError::GapsFull | SpoolError::Malformed(_) | SpoolError::TooManyCursors { .. }) => break,
+            // Numbers may have come to their end, gaps to their number, and a last file that is as large as
+            // the spool may be leaves no room.
+            Err(
+                SpoolError::GapsFull
+                | SpoolError::Full { .. }
+                | SpoolError::Malformed(_)
+                | SpoolError::TooManyCursors { .. },
+            ) => break,
             Err(error) => panic!("{error}"),
         }
     }
