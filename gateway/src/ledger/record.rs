@@ -86,7 +86,7 @@ impl LaneRecord {
         }
     }
 
-    /// What every receiver leaves behind, and relies on when it goes on: each run once and behind
+    /// What every receiver leaves behind, and relies on when it goes on: each run once, at a begin of its own and behind
     /// its parent, marks of its own, in each sink only what begins after what the parent has there.
     fn is_sound(&self) -> bool {
         let is_sound = |(at, run): (usize, &RunRecord)| {
@@ -102,6 +102,7 @@ impl LaneRecord {
                     && parent.is_none_or(reaches)
             };
             run.run != RunId::ORIGIN
+                && run.begin.run == run.run
                 && before.iter().all(|other| other.run != run.run)
                 && rest.iter().all(|other| other.run != run.parent.run)
                 && run.marks.iter().all(is_marked_soundly)
@@ -140,7 +141,8 @@ mod tests {
     fn a_record_that_no_receiver_leaves_behind_is_damaged() {
         let comes_back = |record: &LaneRecord| LaneRecord::decode(&record.encode()).as_ref() == Some(record);
         assert!(comes_back(&two()));
-        let wrongs: [fn(&mut LaneRecord); 7] = [
+        let wrongs: [fn(&mut LaneRecord); 8] = [
+            |record| record.runs[0].begin = Place::ORIGIN,
             |record| record.runs.swap(0, 1),
             |record| record.runs[1].run = RunId(1),
             |record| record.runs[0].run = RunId::ORIGIN,

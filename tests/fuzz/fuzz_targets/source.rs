@@ -97,7 +97,12 @@ impl World {
                 self.start();
             }
             14 => self.spoil(input),
-            15 => self.sources.put_back(),
+            // A line that finds no room comes again.
+            15 => {
+                if self.sources.poll_line(self.now).is_some() {
+                    self.sources.put_back();
+                }
+            }
             _ => self.disturb(path, input),
         }
         let names = self.files.names();
