@@ -89,9 +89,12 @@ fn a_document_that_is_rejected_becomes_a_dead_letter_and_the_others_go_on() {
             writeln!(file, "{}", "x".repeat(32_768)).unwrap();
         }
     }
-    let is_there = |documents: &[String]| {
-        documents.iter().filter(|one| one.contains("\"kind\":\"record\"")).count() >= 2_000
+    let count = |documents: &[String], kind: &str| {
+        let named = format!("\"kind\":\"{kind}\"");
+        documents.iter().filter(|document| document.contains(&named)).count()
     };
+    let is_there =
+        |documents: &[String]| count(documents, "record") >= 2_000 && count(documents, "deadletter") > 0;
     let mut documents = Vec::new();
     assert!(
         driftlog_tests::clock::wait_until(Duration::from_secs(120), || {
