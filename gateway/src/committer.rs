@@ -160,12 +160,12 @@ impl Committer {
                         return;
                     }
                 }
-                let begin = clock.now();
                 let batch = batches.recv_timeout(IDLE);
                 if matches!(batch, Err(RecvTimeoutError::Disconnected)) {
                     return;
                 }
                 if let Ok(batch) = &batch {
+                    let begin = clock.now();
                     let outcome = durable.commit(batch);
                     let took_ns = clock.now().mono.since(begin.mono);
                     if !tell(Report::Committed(Committed { number: batch.number, outcome, took_ns })) {

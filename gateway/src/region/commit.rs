@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driftlog_proto::ids::{DeviceId, Lane};
+use driftlog_proto::ids::{DeviceId, Lane, Place};
 use driftlog_proto::time::{Mono, Now};
 
 use super::batch::{Gathered, LaneTaken, gather};
@@ -138,7 +138,7 @@ fn with_ledger<L: Ledger>(region: &mut Region<L>, at: usize) -> Option<Batch> {
     let Gathered { entries, mut lanes } =
         gathered.unwrap_or(Gathered { entries: Vec::new(), lanes: Vec::new() });
     let mut planned = Vec::new();
-    let mut ranged: Vec<(usize, DeviceId, Lane)> = Vec::new();
+    let mut ranged: BTreeSet<(usize, DeviceId, Lane)> = BTreeSet::new();
     for (sink, outlet) in region.outlets.iter_mut().enumerate() {
         let mut touched: Vec<&LaneTaken> = outlet.delivered.iter().collect();
         if let Some(plan) = outlet.planned.as_ref().filter(|plan| !plan.is_committed) {
@@ -199,26 +199,26 @@ fn writes<L: Ledger>(region: &Region<L>, lanes: &[LaneTaken]) -> Vec<Write> {
     writes
 }
 
-/// The open ranges as they stand once `lanes` are durable.
+/// The open ranges of the touched lanes as they stand once `lanes` are durable.
 fn ranges<L: Ledger>(
     region: &Region<L>,
     lanes: &[LaneTaken],
-    mut touched: Vec<(usize, DeviceId, Lane)>,
+    touched: BTreeSet<(usize, DeviceId, Lane)>,
 ) -> Vec<Write> {
-    touched.sort();
-    touched.dedup();
-    let write = |(sink, id, lane): (usize, DeviceId, Lane)| {
-        let device = region.devices.get(&id)?;
-        let state = device.lanes().find(|state| state.lane == lane)?;
-        let mut ranges = state.ranges.get(sink)?.clone();
-        let is_of = |taken: &&LaneTaken| taken.sink == sink && taken.device == id && taken.lane == lane;
-        for place in lanes.iter().filter(is_of).flat_map(|lane| &lane.taken.places) {
+    let mut passed: BTreeMap<(usize, &DeviceId, Lane), Vec<Place>> = BTreeMap::new();
+    for lane in lanes {
+        passed.entry((lane.sink, &lane.device, lane.lane)).or_default().extend(&lane.taken.places);
+    }
+    let write = |(sink, id, lane): &(usize, DeviceId, Lane)| {
+        let state = region.devices.get(id)?.lanes().find(|state| state.lane == *lane)?;
+        let mut ranges = state.ranges.get(*sink)?.clone();
+        for place in passed.get(&(*sink, id, *lane)).into_iter().flatten() {
             ranges.pass(place.run, place.seq);
         }
-        let name = &region.config.sinks.get(sink)?.name;
-        Some(Write { key: Ranges::key(name, &id, lane), value: ranges.encode() })
+        let name = &region.config.sinks.get(*sink)?.name;
+        Some(Write { key: Ranges::key(name, id, *lane), value: ranges.encode() })
     };
-    touched.into_iter().filter_map(write).collect()
+    touched.iter().filter_map(write).collect()
 }
 
 impl<L: Ledger> Region<L> {

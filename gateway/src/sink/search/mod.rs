@@ -6,7 +6,7 @@
 //!
 //! Promises:
 //! - a batch is done when every document of it is there, each once, or a dead letter in its place;
-//! - what the cluster refuses for now is tried again, document by document, a few times; then the
+//! - what the cluster refuses for now is tried again, document by document, five times with growing pauses; then the
 //!   whole batch waits, and the gateway goes on;
 //! - memory: `in_flight` + 1 requests.
 
@@ -19,6 +19,7 @@ mod read;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -92,14 +93,15 @@ impl Search {
         let Self { config, client, documents, .. } = self;
         let (pieces, waiting) = sync_channel::<Piece>(0);
         let waiting = Mutex::new(waiting);
+        let has_failed = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let worker = || Worker { client, config }.work(&waiting);
+            let worker = || Worker { client, config, has_failed: &has_failed }.work(&waiting);
             let workers: Vec<_> = (0..config.in_flight).map(|_| scope.spawn(worker)).collect();
             let mut maker = Pieces::new(config.request_bytes_max);
-            let mut is_over = false;
-            // When every worker has given up nobody takes a piece, and none is made any more.
-            let mut give = |piece| is_over |= pieces.send(piece).is_err();
-            for entry in &batch.entries {
+            // Somebody takes it: workers end only when there is no more.
+            let mut give = |piece| drop(pieces.send(piece));
+            // After a failure no more is made: the whole batch comes again.
+            for entry in batch.entries.iter().take_while(|_| !has_failed.load(Ordering::Relaxed)) {
                 maker.add(entry, documents, &mut give);
             }
             maker.finish(&mut give);
@@ -143,6 +145,8 @@ impl Durable for Search {
 struct Worker<'a> {
     client: &'a Client,
     config: &'a SearchConfig,
+    /// One of the workers has given up.
+    has_failed: &'a AtomicBool,
 }
 
 impl Worker<'_> {
@@ -151,9 +155,9 @@ impl Worker<'_> {
         loop {
             let piece = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(piece) = piece else { return outcome };
-            // After a failure the rest is let go: the whole batch comes again.
-            if outcome.is_ok() {
+            if !self.has_failed.load(Ordering::Relaxed) {
                 outcome = self.send(piece);
+                self.has_failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
             }
         }
     }
