@@ -164,13 +164,10 @@ pub fn rebuild(
     if is_in_use(ledger)? {
         return Err(RebuildError::LedgerExists);
     }
-    let id = match read_id(directory, &directory.list()?)? {
-        Some(id) => id,
-        None => {
-            write_id(directory, options.fresh)?;
-            options.fresh
-        }
-    };
+    // Also one that was found: the gateway may have died before it synced it, and the ledger names only
+    // what is durable.
+    let id = read_id(directory, &directory.list()?)?.unwrap_or(options.fresh);
+    write_id(directory, id)?;
     let files = read::files(directory)?;
     let is_headless = files.first().is_some_and(|first| first.name.number > 1);
     let mut reader = Reader { is_headless, ..Reader::default() };

@@ -188,7 +188,8 @@ impl<D: Disk> Spool<D> {
             // The checkpoint has the gaps, and one more if something is dropped for this segment: a
             // list in the frame behind it would take that back.
             self.encode_tail(false, said, &mut tail);
-            self.roll(payload, &tail, if said.gaps { Need::State } else { Need::Items })
+            let frees = said.gaps || self.has_forgotten && !payload.start.is_empty();
+            self.roll(payload, &tail, if frees { Need::State } else { Need::Items })
         } else {
             self.add(now, payload, &tail, said.gaps)
         };

@@ -82,6 +82,8 @@ pub struct Spool<D> {
     index_next: u64,
     /// This run's sealed start, until the first block takes it along.
     start: Option<Pending>,
+    /// The gateway has more of the run at the end of the log than the log.
+    has_forgotten: bool,
     trail: Trail,
     /// The files that are there will be there after a power cut.
     is_directory_synced: bool,
@@ -136,6 +138,7 @@ impl<D: Disk> Spool<D> {
             lineage: recovered.lineage,
             index_next: recovered.index_next,
             start: None,
+            has_forgotten: false,
             trail: Trail::default(),
             is_directory_synced: false,
             buf: Vec::new(),

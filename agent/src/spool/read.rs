@@ -116,10 +116,12 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Whether a place that the gateway names lies above all that the log has of its newest run, which is
-    /// not this one: the flash forgot what it had published.
-    #[must_use]
-    pub fn has_forgotten(&self, place: &Place) -> bool {
-        self.start.is_some() && place.run == self.log.end.run && place.seq > self.log.end.seq
+    /// not this one: the flash forgot what it had published. Then nothing is freed before this run's
+    /// start is acknowledged, so that from now on its first block is taken also by a spool that is full.
+    pub fn has_forgotten(&mut self, place: &Place) -> bool {
+        let has = self.start.is_some() && place.run == self.log.end.run && place.seq > self.log.end.seq;
+        self.has_forgotten |= has;
+        has
     }
 
     /// Everything before `place` is acknowledged: it becomes the base. `place` is a boundary of

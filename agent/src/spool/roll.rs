@@ -33,8 +33,8 @@ const BUFFER_BYTES_MAX: usize = 256 * 1024;
 pub(crate) enum Need {
     /// New items or cursors: there must be a spare besides.
     Items,
-    /// Gaps that must become durable, or what a failed file held: it may take the spare, for without
-    /// it nothing would ever be freed again.
+    /// Gaps that must become durable, what a failed file held, or the first block of a run whose start alone
+    /// the gateway can acknowledge: it may take the spare, for without it nothing would ever be freed again.
     State,
 }
 

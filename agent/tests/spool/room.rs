@@ -2,7 +2,7 @@
 
 use driftlog_agent::spool::disk::{DiskErrorKind, PowerCut, SimDisk};
 use driftlog_agent::spool::{Durability, Overflow, SEGMENTS_MAX, Spool, SpoolConfig, SpoolError, SpoolEvent};
-use driftlog_proto::ids::{Chain, Place, Seq};
+use driftlog_proto::ids::{Chain, Place, RunId, Seq};
 use driftlog_proto::item::Cause;
 use driftlog_proto::limits::{GAP_STARTS_MAX, GAPS_MAX};
 use driftlog_proto::sender::Boundary;
@@ -365,6 +365,29 @@ fn a_gap_can_be_declared_although_the_spool_is_full_and_sources_pause() {
     spool.trim(&end);
     append(&mut spool, 1, 900).unwrap();
     assert!(spool.usage().bytes <= config.bytes_max);
+}
+
+/// World 194217: the flash had forgotten what was acknowledged, so that only the next run's start could be,
+/// and the spool was too full to take it: the sources paused for ever.
+#[test]
+fn a_full_spool_takes_the_start_by_which_the_gateway_lets_go_of_a_fork() {
+    let config = SpoolConfig { overflow: Overflow::PauseSources, ..config() };
+    let mut spool = open(SimDisk::new(1), config, 1);
+    while append(&mut spool, 1, 900).is_ok() {}
+    let end = spool.next_durable();
+    let mut spool = open(spool.into_disk(), config, 2);
+    append(&mut spool, 1, 900).unwrap_err();
+    assert!(!spool.has_forgotten(&end), "the gateway has what the spool has");
+    append(&mut spool, 1, 900).unwrap_err();
+    assert!(spool.has_forgotten(&Place { seq: Seq(end.seq.0 + 2), ..end }));
+    append(&mut spool, 1, 900).unwrap();
+    // In its segment there may be room for more; then everything waits as before.
+    while append(&mut spool, 1, 900).is_ok() {}
+    let seen = walk(&mut spool);
+    assert_eq!((lost(&seen), spool.next_durable().run), (0, RunId(2)));
+    spool.trim(&spool.next_durable());
+    append(&mut spool, 1, 900).unwrap();
+    assert!(spool.usage().bytes <= config.bytes_max, "{:?}", spool.usage());
 }
 
 /// Runs of one block each, until the spool is full; the last run's first block was refused.

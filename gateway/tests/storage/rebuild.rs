@@ -9,6 +9,8 @@ use driftlog_gateway::ledger::sled::SledLedger;
 use driftlog_gateway::ledger::{Ledger, Write};
 use driftlog_gateway::rebuild::{RebuildError, RebuildOptions, Rebuilt, rebuild, rebuild_folder};
 use driftlog_gateway::sink::archive::directory::OsDirectory;
+use driftlog_gateway::sink::archive::simulated::{Faults, SimDirectory};
+use driftlog_gateway::sink::archive::state::ArchiveId;
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, Upkeep};
 use driftlog_gateway::sink::commit::commit;
 use driftlog_gateway::sink::{Batch, Entry, Notice, What};
@@ -164,6 +166,25 @@ fn a_ledger_that_is_there_is_not_replaced_unless_told() {
     let refused = rebuild(&mut store.directory.clone(), &mut store.ledger.clone(), &OPTIONS);
     assert!(matches!(refused, Err(RebuildError::LedgerExists)));
     assert!(refused.unwrap_err().to_string().contains("`--force` sets it aside"));
+}
+
+/// World 114071: every sync of a new archive had failed, its ledger was lost, and the one that was made names
+/// an id that the next power cut took away.
+#[test]
+fn an_id_that_was_never_synced_is_durable_before_the_ledger_names_it() {
+    let faults = Faults::default();
+    let directory = SimDirectory::with_faults(faults.clone());
+    let open = |ledger: &mut MemoryLedger, fresh| {
+        Archive::open(Box::new(directory.clone()), ArchiveConfig::default(), ledger, fresh)
+    };
+    faults.sync_fails(true);
+    open(&mut MemoryLedger::default(), ID).unwrap_err();
+    let mut ledger = MemoryLedger::default();
+    rebuild(&mut directory.clone(), &mut ledger, &OPTIONS).unwrap_err();
+    faults.sync_fails(false);
+    rebuild(&mut directory.clone(), &mut ledger, &OPTIONS).unwrap();
+    directory.cut_power(|_| 1);
+    open(&mut ledger, ArchiveId([7; 16])).unwrap();
 }
 
 #[test]

@@ -120,7 +120,8 @@ impl Receiver {
         let Some(at) = self.position(part.run) else { return };
         let Some(run) = self.runs.get_mut(at) else { return };
         if run.next.seq < part.end.seq {
-            let from = run.next.seq.max(part.from);
+            // A device that contradicts itself may name a later number: then what is before it is gone too.
+            let from = run.next.seq;
             self.move_on(at, part.end, Step::Gap { from, cause: gap.cause });
         } else if run.next.seq == part.end.seq && run.next.chain == Chain::ROOT {
             run.next = part.end;

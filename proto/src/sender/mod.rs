@@ -247,7 +247,8 @@ impl Sender {
     }
 
     fn handle_place(&mut self, now: Mono, place: &Place, log: &mut impl Log, progress: &mut Progress) {
-        let in_ring = self.ring.iter().position(|flight| flight.item.end == *place);
+        let mut place = *place;
+        let in_ring = self.ring.iter().position(|flight| flight.item.end == place);
         if let Some(at) = in_ring {
             self.measure(now, at);
             for _ in 0..=at {
@@ -255,17 +256,19 @@ impl Sender {
             }
         } else {
             match log.boundary(place.run, place.seq) {
-                Boundary::At(chain) if chain == place.chain => self.ring.clear(),
+                // A chain of 0 is not known to the gateway: a copy of this spool, or this one before its flash
+                // forgot it, has declared what lies before. It is as good as acknowledged, as inside a gap.
+                Boundary::At(chain) if chain == place.chain || place.chain == Chain::ROOT => {
+                    place.chain = chain;
+                    self.ring.clear();
+                }
                 Boundary::At(_) => {
-                    // A chain of 0 says no more than that the gateway does not know it.
-                    if place.chain != Chain::ROOT {
-                        progress.twice = Some(place.run);
-                    }
+                    progress.twice = Some(place.run);
                     return;
                 }
                 Boundary::InsideGap => {
-                    log.trim(place);
-                    self.base = *place;
+                    log.trim(&place);
+                    self.base = place;
                     if self.skipped.take().is_some() {
                         self.ring.clear();
                     }
@@ -273,11 +276,11 @@ impl Sender {
                     progress.advanced = true;
                     return;
                 }
-                Boundary::Unknown => return self.skip(place, log),
+                Boundary::Unknown => return self.skip(&place, log),
             }
         }
-        log.trim(place);
-        self.base = *place;
+        log.trim(&place);
+        self.base = place;
         self.skipped = None;
         self.account();
         progress.advanced = true;

@@ -96,6 +96,17 @@ fn a_gap_is_followed_from_the_first_of_its_runs_that_is_known() {
 }
 
 #[test]
+fn a_gap_that_contradicts_where_its_run_stands_leaves_no_hole() {
+    let mut lane = begun();
+    lane.keep(&[start(2, place(1, 2))]);
+    lane.out();
+    // The device said that run 2 begins at 2, and says now that it begins at 4.
+    lane.keep(&[gap(place(1, 2), place(2, 9), &[(2, 4)])]);
+    let fork = Out::Notice(Notice::Fork, 1);
+    assert_eq!(lane.out(), [fork, Out::Gap(2, unchained(place(1, 4))), Out::Gap(2, place(2, 9))]);
+}
+
+#[test]
 fn a_gap_of_unknown_runs_is_dropped_unless_its_first_is_announced() {
     let mut lane = begun();
     assert_eq!(lane.hear(&gap(place(7, 0), place(8, 9), &[(8, 4)])), UNKNOWN);

@@ -39,10 +39,19 @@ fn another_chain_at_an_own_boundary_is_reported_and_frees_nothing() {
     let other = Place { chain: Chain(5), ..place(2) };
     assert_eq!(world.ack(1, &[other]), Progress { advanced: false, twice: Some(RUN) });
     assert_eq!((world.sender.base(), world.sender.in_flight_items()), (place(0), 3));
-    // A chain that the gateway does not know says nothing, and frees nothing.
-    let unknown = Place { chain: Chain::ROOT, ..place(2) };
-    assert_eq!(world.ack(1, &[unknown]), Progress::default());
     assert!(world.log.trimmed.is_empty());
+}
+
+/// A simulated world: a copy of the spool had declared as lost what this one still had, and nothing came
+/// after it; it was offered for ever.
+#[test]
+fn what_another_copy_declared_is_freed_at_an_own_boundary() {
+    let mut world = World::new(blocks(3, 60), 1000);
+    assert_eq!(world.publish(0), [0, 1, 2]);
+    let unknown = Place { chain: Chain::ROOT, ..place(2) };
+    assert_eq!(world.ack(1, &[unknown]), ADVANCED);
+    assert_eq!((world.sender.base(), world.log.trimmed.as_slice()), (place(2), [place(2)].as_slice()));
+    assert_eq!(world.publish(3000), [2]);
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! - no line is invented: what is given out stood at its offset in some file, and a whole line stood
 //!   there as a line;
 //! - in one life, and over a restart with its own cursors, a file's records follow one another
-//!   without a hole or an overlap;
+//!   without a hole or an overlap (where the file system does not tell when a file was made, a later
+//!   file may have the number and the content, and so the key, of one that is gone);
 //! - a poll ends, and a cursor fits its room.
 #![no_main]
 
@@ -52,6 +53,7 @@ struct World {
     cursors: BTreeMap<u64, Vec<u8>>,
     sealed: BTreeMap<u64, u64>,
     next: BTreeMap<u64, u64>,
+    has_births: bool,
     lines: u32,
 }
 
@@ -65,8 +67,8 @@ impl World {
             poll_ms: 1_000,
             rescan_ms: 10_000,
         };
-        let files = SimFiles::default();
-        files.keep_births(mode & 2 == 0);
+        let (files, has_births) = (SimFiles::default(), mode & 2 == 0);
+        files.keep_births(has_births);
         let boot = BootId([1; 16]);
         Self {
             sources: Sources::new(config.clone(), files.clone(), boot, std::iter::empty()),
@@ -78,6 +80,7 @@ impl World {
             cursors: BTreeMap::new(),
             sealed: BTreeMap::new(),
             next: BTreeMap::new(),
+            has_births,
             lines: 0,
         }
     }
@@ -171,6 +174,9 @@ impl World {
         while read < lines {
             steps += 1;
             assert!(steps < STEPS_MAX, "a poll does not end");
+            if !self.has_births {
+                self.forget_gone();
+            }
             if let Some(line) = self.sources.poll_line(self.now) {
                 judge(&line, &self.contents, &mut self.next);
                 read += 1;
@@ -181,6 +187,12 @@ impl World {
             }
         }
         while self.sources.poll_notice().is_some() {}
+    }
+
+    /// The key of a file that the sources know no longer may come back for another.
+    fn forget_gone(&mut self) {
+        let known: BTreeSet<u64> = self.sources.status().filter_map(|source| source.file).collect();
+        self.next.retain(|key, _| known.contains(key));
     }
 
     fn seal(&mut self) {

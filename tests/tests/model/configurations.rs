@@ -67,6 +67,13 @@ pub(crate) const CLONE: Configuration = Configuration {
     deep: Budget { clones: 1, cuts: 1, crashes: 1, overflows: 1, ..NONE },
 };
 
+/// What one copy declares lost the other may still have.
+pub(crate) const CLONE_OVERFLOW: Configuration = Configuration {
+    name: "clone, overflow",
+    bounds: Bounds { budget: Budget { clones: 1, overflows: 1, ..NONE }, quiet_every: 8, ..ONE_SINK },
+    deep: Budget { clones: 1, overflows: 2, cuts: 1, ..NONE },
+};
+
 pub(crate) const CLONE_NOTICE: Configuration = Configuration {
     name: "clone notices",
     bounds: Bounds {

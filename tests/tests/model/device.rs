@@ -172,7 +172,8 @@ impl Device {
                 return Some(end);
             }
             if (end.run, end.seq) == (place.run, place.seq) {
-                return (end.chain == place.chain).then_some(end);
+                // A chain of 0 is that of numbers which the gateway has by another gap: they are declared.
+                return (end.chain == place.chain || place.chain == 0).then_some(end);
             }
             if matches!(&item, Item::Gap(gap) if Log::is_inside(gap, place.run, place.seq)) {
                 return Some(place);

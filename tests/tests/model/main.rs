@@ -85,6 +85,11 @@ fn a_clone_brings_a_fork_and_breaks_nothing_else() {
 }
 
 #[test]
+fn what_one_copy_declares_and_the_other_still_has_is_let_go() {
+    holds(of::CLONE_OVERFLOW);
+}
+
+#[test]
 fn no_clone_is_noticed_where_there_is_none() {
     holds(of::CLONE_NOTICE);
 }

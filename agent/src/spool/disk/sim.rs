@@ -140,6 +140,12 @@ impl SimDisk {
         self.failures.push((operation, kind, times));
     }
 
+    /// How many of the next operations of this name fail.
+    #[must_use]
+    pub fn will_fail(&self, operation: &str) -> u32 {
+        self.failures.iter().filter(|(name, ..)| *name == operation).map(|(_, _, times)| times).sum()
+    }
+
     /// No operation fails any longer.
     pub fn heal(&mut self) {
         self.failures.clear();

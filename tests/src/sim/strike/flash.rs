@@ -36,8 +36,9 @@ pub(super) fn strike(world: &mut World, fault: Fault, at: usize, random: &mut Ra
         Fault::FlashReadFails => {
             // What passes after a few tries is no damage; what does not is as good as changed bits.
             let times = if random.one_in(3) { random.within(4..200) } else { random.within(1..4) };
-            machine.suffered.rot |= times >= u64::from(READ_TRIES);
-            machine.flash[lane].disk().fail("read", DiskErrorKind::Io, times as u32);
+            let mut disk = machine.flash[lane].disk();
+            disk.fail("read", DiskErrorKind::Io, times as u32);
+            machine.suffered.rot |= disk.will_fail("read") >= READ_TRIES;
         }
         _ => {
             machine.slow_ms = random.within(5..2_000);
