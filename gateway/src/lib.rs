@@ -60,7 +60,10 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| RunError::System("start", error))?;
     open_files::raise_limit();
-    runtime.block_on(async { serve(config, told_to_stop()?, store::open).await })
+    runtime.block_on(async {
+        let mut stores = store::Stores::new().map_err(RunError::Storage)?;
+        serve(config, told_to_stop()?, |config, now| stores.open(config, now)).await
+    })
 }
 
 /// The whole pipeline: a broker and a client, the core with ledger and sinks, and the page.
@@ -70,12 +73,12 @@ pub fn run(config: &Config) -> Result<(), RunError> {
 pub async fn serve<C: Core>(
     config: &Config,
     mut stop: Stop,
-    mut open: impl FnMut(&Config, Now) -> Result<Opened<C>, String>,
+    mut open: impl FnMut(&Config, Now) -> Result<Opened<C>, NotOpened>,
 ) -> Result<(), RunError> {
     let _lock = Lock::take(&config.data_dir).map_err(RunError::Lock)?;
     let mut clock = Clock::new(&config.trial);
     let since = clock.now();
-    let mut opened = open(config, since).map_err(RunError::Storage)?;
+    let mut opened = open(config, since)?;
     let (web, questions) = Web::start(&config.web).await.map_err(RunError::Web)?;
     let (keeper, client) = broker(config)?;
     let broker_status =
@@ -99,11 +102,12 @@ pub async fn serve<C: Core>(
             End::Stopped => break,
             End::LedgerInDoubt(reason) => {
                 ::log::error!("the ledger is loaded afresh, since it may not hold the last batch: {reason}");
-                match open_again(config, &mut shell.clock, &mut open, &mut stop).await {
+                match open_again(config, &mut shell.clock, &mut open, &mut stop).await? {
                     Some(again) => opened = again,
                     None => break,
                 }
             }
+            End::Superseded(reason) => return Err(RunError::Superseded(reason)),
         }
     }
     shell.broker.close().await;
@@ -120,20 +124,38 @@ pub async fn serve<C: Core>(
 async fn open_again<C>(
     config: &Config,
     clock: &mut Clock,
-    open: &mut impl FnMut(&Config, Now) -> Result<Opened<C>, String>,
+    open: &mut impl FnMut(&Config, Now) -> Result<Opened<C>, NotOpened>,
     stop: &mut Stop,
-) -> Option<Opened<C>> {
+) -> Result<Option<Opened<C>>, RunError> {
     let mut pause = LOAD_AGAIN;
     loop {
         tokio::select! {
-            () = &mut *stop => return None,
+            () = &mut *stop => return Ok(None),
             () = tokio::time::sleep(pause) => {}
         }
         match open(config, clock.now()) {
-            Ok(opened) => return Some(opened),
-            Err(reason) => ::log::error!("the ledger cannot be loaded, and it is tried again: {reason}"),
+            Ok(opened) => return Ok(Some(opened)),
+            Err(NotOpened::Superseded(reason)) => return Err(RunError::Superseded(reason)),
+            Err(NotOpened::Failed(reason)) => {
+                ::log::error!("the ledger cannot be loaded, and it is tried again: {reason}")
+            }
         }
         pause = (pause * 2).min(LOAD_AGAIN_MAX);
+    }
+}
+
+/// Why ledger and sinks are not open.
+#[derive(Debug)]
+pub enum NotOpened {
+    /// They cannot be opened; this says what to do about it.
+    Failed(String),
+    /// Another gateway has the ledger now.
+    Superseded(String),
+}
+
+impl From<String> for NotOpened {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
     }
 }
 
@@ -200,6 +222,8 @@ pub enum RunError {
     Lock(lock::LockError),
     /// Ledger or archive cannot be opened.
     Storage(String),
+    /// Another gateway has the ledger now.
+    Superseded(String),
     /// The embedded broker cannot listen.
     Broker(broker::StartError),
     /// The page cannot be served.
@@ -213,9 +237,21 @@ impl fmt::Display for RunError {
         match self {
             Self::Lock(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
+            Self::Superseded(reason) => {
+                write!(f, "{reason}: this one ends\nhint: start it again only when the other one is to end")
+            }
             Self::Broker(error) => error.fmt(f),
             Self::Web(error) => error.fmt(f),
             Self::System(what, error) => write!(f, "cannot {what}: {error}"),
+        }
+    }
+}
+
+impl From<NotOpened> for RunError {
+    fn from(error: NotOpened) -> Self {
+        match error {
+            NotOpened::Failed(reason) => Self::Storage(reason),
+            NotOpened::Superseded(reason) => Self::Superseded(reason),
         }
     }
 }

@@ -65,6 +65,8 @@ pub enum End {
     Stopped,
     /// It is not known what the ledger holds: it must be loaded afresh.
     LedgerInDoubt(String),
+    /// Another gateway has the ledger now.
+    Superseded(String),
 }
 
 /// Resolves when the gateway is to stop.
@@ -229,6 +231,7 @@ impl<'a, C: Core> Pipeline<'a, C> {
                 meters.commits_in_doubt += 1;
                 return Some(End::LedgerInDoubt(reason.clone()));
             }
+            Err(CommitError::Superseded(reason)) => return Some(End::Superseded(reason.clone())),
         }
         self.core.handle_committed(self.shell.clock.now(), number, outcome);
         None

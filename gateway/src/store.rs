@@ -6,15 +6,16 @@ use driftlog_proto::time::{Now, Unix};
 
 use crate::committer::Durable;
 use crate::config::Config;
-use crate::ledger::Ledger as _;
+use crate::ledger::Ledger;
 use crate::ledger::sled::SledLedger;
 use crate::region::{Keeping, Region, RegionConfig, SinkRole};
 use crate::sink::archive::directory::OsDirectory;
 use crate::sink::archive::state::{ARCHIVE, ArchiveId};
 use crate::sink::archive::{Archive, Upkeep};
+use crate::sink::kafka::KAFKA;
 use crate::sink::search::{SEARCH, Search};
 use crate::sink::{Batch, CommitError, commit};
-use crate::{Opened, entropy};
+use crate::{NotOpened, Opened, entropy};
 
 /// The ledger's folder in the data directory.
 pub(crate) const LEDGER_FOLDER: &str = "ledger";
@@ -52,26 +53,109 @@ impl Durable for Alone {
     }
 }
 
-/// Opens ledger and sinks, and the region on them.
-///
-/// # Errors
-/// Which of them cannot be opened, and what to do about it.
-pub(crate) fn open(config: &Config, now: Now) -> Result<Opened<Region<SledLedger>>, String> {
-    let mut ledger = open_ledger(&config.data_dir)?;
-    let archive = config.archive.enabled.then(|| open_archive(config, &mut ledger)).transpose()?;
+/// Opens what a gateway keeps, again and again as it must.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    #[cfg(feature = "kafka")]
+    instance: crate::sink::kafka::Instance,
+    /// From the second time on it does not take a ledger from another gateway.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka can be taken over"))]
+    has_opened: bool,
+}
+
+impl Stores {
+    /// # Errors
+    /// When the system has no random bytes.
+    pub(crate) fn new() -> Result<Self, String> {
+        #[cfg(feature = "kafka")]
+        let instance = entropy::bytes().map_err(|error| format!("cannot read random bytes: {error}"))?;
+        Ok(Self {
+            #[cfg(feature = "kafka")]
+            instance: crate::sink::kafka::Instance(instance),
+            has_opened: false,
+        })
+    }
+
+    /// Opens ledger and sinks, and the region on them.
+    ///
+    /// # Errors
+    /// Which of them cannot be opened, and what to do about it.
+    pub(crate) fn open(
+        &mut self,
+        config: &Config,
+        now: Now,
+    ) -> Result<Opened<Region<Box<dyn Ledger + Send>>>, NotOpened> {
+        if config.kafka.is_on() {
+            return self.open_kafka(config, now);
+        }
+        let mut ledger = open_ledger(&config.data_dir)?;
+        let archive = config.archive.enabled.then(|| open_archive(config, &mut ledger)).transpose()?;
+        let archive = archive.map(|archive| Box::new(Store { archive, ledger: ledger.clone() }));
+        let alone: Option<Box<dyn Durable>> =
+            if archive.is_none() { Some(Box::new(Alone(ledger.clone()))) } else { None };
+        let archive = archive.map(|archive| archive as Box<dyn Durable>);
+        Ok(join(config, Box::new(ledger), Vec::new(), [archive], alone, now)?)
+    }
+
+    #[cfg(feature = "kafka")]
+    fn open_kafka(
+        &mut self,
+        config: &Config,
+        now: Now,
+    ) -> Result<Opened<Region<Box<dyn Ledger + Send>>>, NotOpened> {
+        use std::sync::{Arc, Mutex};
+
+        use crate::ledger::kafka::KafkaLedger;
+        use crate::sink::kafka::{Kafka, Link, Trouble};
+
+        let mut link = Link::new(config.kafka.clone(), self.instance, !self.has_opened, false);
+        link.connect().map_err(|trouble| match trouble {
+            Trouble::Refused(reason) => NotOpened::Failed(reason),
+            Trouble::Superseded(reason) => NotOpened::Superseded(reason),
+        })?;
+        self.has_opened = true;
+        let link = Arc::new(Mutex::new(link));
+        let ledger = KafkaLedger::new(Arc::clone(&link));
+        // The archive beside it keeps its own marks.
+        let (mut archive, mut stores): (Option<Box<dyn Durable>>, Vec<(usize, Box<dyn Ledger + Send>)>) =
+            (None, Vec::new());
+        if config.archive.enabled {
+            let mut own = open_ledger(&config.data_dir)?;
+            let opened = open_archive(config, &mut own)?;
+            archive = Some(Box::new(Store { archive: opened, ledger: own.clone() }));
+            stores.push((1, Box::new(own)));
+        }
+        let kafka: Box<dyn Durable> = Box::new(Kafka::new(link));
+        Ok(join(config, Box::new(ledger), stores, [Some(kafka), archive], None, now)?)
+    }
+
+    #[cfg(not(feature = "kafka"))]
+    fn open_kafka(
+        &mut self,
+        _: &Config,
+        _: Now,
+    ) -> Result<Opened<Region<Box<dyn Ledger + Send>>>, NotOpened> {
+        Err(NotOpened::Failed(crate::sink::kafka::WITHOUT.to_owned()))
+    }
+}
+
+/// The region on an opened ledger, and what commits, in the order of its sinks.
+fn join(
+    config: &Config,
+    ledger: Box<dyn Ledger + Send>,
+    stores: Vec<(usize, Box<dyn Ledger + Send>)>,
+    local: impl IntoIterator<Item = Option<Box<dyn Durable>>>,
+    alone: Option<Box<dyn Durable>>,
+    now: Now,
+) -> Result<Opened<Region<Box<dyn Ledger + Send>>>, String> {
     let region = region_config(config);
     let sinks = region.sinks.clone();
-    let region = Region::open(region, ledger.clone(), Vec::new(), now).map_err(|error| error.to_string())?;
-    let mut durables: Vec<Box<dyn Durable>> = Vec::new();
-    if let Some(archive) = archive {
-        durables.push(Box::new(Store { archive, ledger: ledger.clone() }));
-    }
+    let region = Region::open(region, ledger, stores, now).map_err(|error| error.to_string())?;
+    let mut durables: Vec<Box<dyn Durable>> = local.into_iter().flatten().collect();
     if let Some(at) = sinks.iter().position(|sink| sink.name == SEARCH) {
         durables.push(Box::new(Search::new(config.search.clone(), region.index(at).unwrap_or(1))?));
     }
-    if !config.archive.enabled {
-        durables.push(Box::new(Alone(ledger)));
-    }
+    durables.extend(alone);
     Ok(Opened { core: region, durables })
 }
 
@@ -87,10 +171,15 @@ fn open_ledger(data_dir: &Path) -> Result<SledLedger, String> {
 }
 
 fn region_config(config: &Config) -> RegionConfig {
+    let kafka = config.kafka.is_on().then(|| SinkRole {
+        name: KAFKA.to_owned(),
+        is_required: true,
+        keeping: Keeping::WithLedger,
+    });
     let archive = config.archive.enabled.then(|| SinkRole {
         name: ARCHIVE.to_owned(),
         is_required: config.archive.required,
-        keeping: Keeping::WithLedger,
+        keeping: if kafka.is_some() { Keeping::ByItself } else { Keeping::WithLedger },
     });
     let search = config.search.is_on().then(|| SinkRole {
         name: SEARCH.to_owned(),
@@ -98,7 +187,7 @@ fn region_config(config: &Config) -> RegionConfig {
         keeping: Keeping::Behind { is_indexed: true },
     });
     RegionConfig {
-        sinks: archive.into_iter().chain(search).collect(),
+        sinks: kafka.into_iter().chain(archive).chain(search).collect(),
         memory_bytes_max: config.receive.memory_bytes_max,
         credit_bytes_max: u64::from(config.receive.credit_bytes_max),
         message_rate_max: config.receive.message_rate_max,

@@ -13,7 +13,7 @@ use driftlog_gateway::config::Config;
 use driftlog_gateway::pipeline::{Core, Stop};
 use driftlog_gateway::sink::{Batch, CommitError};
 use driftlog_gateway::status::{DeviceStatus, RegionStatus};
-use driftlog_gateway::{Opened, RunError, serve};
+use driftlog_gateway::{NotOpened, Opened, RunError, serve};
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use driftlog_proto::time::{Mono, Now, Unix};
@@ -134,11 +134,11 @@ fn start(planned: Vec<CommitError>) -> Gateway {
     Gateway { config, noted, stop, task, _folder: folder }
 }
 
-fn open(noted: &Arc<Mutex<Noted>>) -> Result<Opened<Echo>, String> {
+fn open(noted: &Arc<Mutex<Noted>>) -> Result<Opened<Echo>, NotOpened> {
     let mut now = noted.lock().unwrap();
     if now.opened > 0 && now.full > 0 {
         now.full -= 1;
-        return Err("no space left".to_owned());
+        return Err("no space left".to_owned().into());
     }
     now.opened += 1;
     drop(now);

@@ -214,6 +214,12 @@ impl SimFiles {
         self.0.borrow_mut().failing = is_failing;
     }
 
+    /// Whether the file system tells when a file was made.
+    #[must_use]
+    pub fn keeps_births(&self) -> bool {
+        self.0.borrow().keeps_births
+    }
+
     /// Whether the file system tells when a file was made, as some do not.
     pub fn keep_births(&self, keeps: bool) {
         self.0.borrow_mut().keeps_births = keeps;

@@ -207,6 +207,11 @@ impl Log {
         }
         let Some(at) = self.locate(key) else { return Ok(Boundary::Unknown) };
         let Some(segment) = self.segments.get(at) else { return Ok(Boundary::Unknown) };
+        // Behind the end may stand what the log had before it was cut there.
+        let end = self.runs.end_of(segment.run, segment.first.seq).min(self.end_of(at).seq);
+        if run == segment.run && seq > end {
+            return Ok(Boundary::Unknown);
+        }
         if is(&segment.first) {
             return Ok(Boundary::At(segment.first.chain));
         }

@@ -171,7 +171,8 @@ fn find_last<D: Disk>(disk: &mut D, files: &mut Files) -> Option<Survey> {
 }
 
 /// Follows the links from the last segment back, and returns the log's files oldest first. Along a log
-/// the numbers never fall: a file that begins above the next one is none of it.
+/// the numbers never fall: a file that begins above the next one is none of it. Nor is one of a run that,
+/// as the last segment knows it, ended before: what it holds was once given up.
 fn link(files: &mut Files) -> Vec<File> {
     let mut live: Vec<File> = Vec::new();
     for file in std::mem::take(&mut files.headed) {
@@ -179,7 +180,9 @@ fn link(files: &mut Files) -> Vec<File> {
             (Some(newer), Some(last)) => {
                 let is_linked =
                     file.header.index >= last.header.oldest && file.header.index <= newer.header.previous;
-                is_linked && file.header.first.seq <= newer.header.first.seq
+                is_linked
+                    && file.header.first.seq <= newer.header.first.seq
+                    && is_of_history(&file.header, &last.header)
             }
             _ => true,
         };
@@ -191,6 +194,14 @@ fn link(files: &mut Files) -> Vec<File> {
     }
     live.reverse();
     live
+}
+
+/// Whether a segment stands where the last one's runs say: within its run, not behind its end.
+fn is_of_history(header: &Header, last: &Header) -> bool {
+    let Some((run, _)) = header.lineage.first() else { return true };
+    let Some(at) = last.lineage.iter().position(|(known, _)| known == run) else { return true };
+    let end = at.checked_sub(1).and_then(|next| last.lineage.get(next));
+    end.is_none_or(|(_, end)| header.first.seq <= *end)
 }
 
 fn read_log<D: Disk>(

@@ -452,3 +452,33 @@ fn a_segment_that_says_it_begins_above_the_next_one_is_a_missing_segment() {
     let mut spool = check_damaged(disk, roomy(), &whole, "the second of the segments");
     assert_eq!((spool.recovery().missing_segments, gaps(&walk(&mut spool)).len()), (1, 1));
 }
+
+/// World 225629: flash that lies showed a segment again which an earlier start had given up, between those of
+/// the run that had begun in its place. The gap before it listed a start behind its end, and no gateway took it.
+#[test]
+fn a_segment_of_a_past_that_was_given_up_is_none_of_the_log() {
+    let mut spool = open(SimDisk::new(1), config(), 1);
+    for _ in 0..40 {
+        append(&mut spool, 2, 300).unwrap();
+    }
+    let mut disk = spool.into_disk();
+    let held = files(&disk);
+    let (_, past) = held.split_at(1);
+    let content = disk.content(past[1].0).unwrap().to_vec();
+    // All but the first segment is forgotten.
+    past.iter().for_each(|(slot, ..)| disk.overwrite(*slot, 0, &[0; 4096]));
+    let mut spool = open(disk, config(), 2);
+    let fork = spool.next_durable().seq;
+    for _ in 0..60 {
+        append(&mut spool, 2, 300).unwrap();
+    }
+    let mut disk = spool.into_disk();
+    // The first of the new run's segments is lost, and the old content is there again.
+    let own = files(&disk).into_iter().find(|(slot, ..)| *slot != held[0].0).unwrap();
+    disk.overwrite(own.0, 0, &content);
+    let mut spool = open(disk, config(), 3);
+    let seen = walk(&mut spool);
+    let gap = gaps(&seen).into_iter().next().expect("the lost segment is declared");
+    assert_eq!((gap.from.seq, gap.to.run), (fork, RunId(2)));
+    assert_eq!(gap.starts.as_slice(), [(RunId(2), fork)]);
+}

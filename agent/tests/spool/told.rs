@@ -1,9 +1,10 @@
 //! What a spool tells of itself: events, usage, the sentence about a recovery.
 
-use driftlog_agent::spool::SpoolEvent;
 use driftlog_agent::spool::disk::{DiskErrorKind, SimDisk};
-use driftlog_proto::ids::Place;
+use driftlog_agent::spool::{Durability, SpoolConfig, SpoolEvent};
+use driftlog_proto::ids::{Place, RunId, Seq};
 use driftlog_proto::item::Cause;
+use driftlog_proto::sender::Boundary;
 use driftlog_proto::time::Mono;
 
 use crate::support::*;
@@ -152,4 +153,32 @@ fn a_gap_that_joins_the_one_before_it_is_told_as_it_now_stands() {
         let told = SpoolEvent::Dropped { from: places[from], to: end, cause: Cause::Refused, records: 1 };
         assert_eq!(events(&mut spool), [told], "the item {item}");
     }
+}
+
+/// World 225629, again: what stands on the flash behind a cut is none of the log, also when the segment that
+/// began there is lost. Its place was taken for a boundary, and the base came to stand behind a start.
+#[test]
+fn what_was_cut_is_no_boundary_although_it_is_still_there() {
+    let config = SpoolConfig { durability: Durability::None, ..config() };
+    let mut spool = open(SimDisk::new(1), config, 1);
+    for _ in 0..4 {
+        append(&mut spool, 2, 300).unwrap();
+    }
+    let published = walk(&mut spool).last().unwrap().item.end;
+    let mut disk = spool.into_disk();
+    let (slot, at) = (files(&disk)[0].0, sealed_at(&disk, 2));
+    disk.flip(slot, at + 100, 0);
+    let mut spool = open(disk, config, 2);
+    assert_eq!(spool.next_durable().seq, Seq(4));
+    for _ in 0..40 {
+        append(&mut spool, 2, 300).unwrap();
+    }
+    spool.sync_now(Mono(0)).unwrap();
+    let mut disk = spool.into_disk();
+    let begun = files(&disk)[1].0;
+    disk.overwrite(begun, 0, &[0; 4096]);
+    let mut spool = open(disk, config, 3);
+    let gap = gaps(&walk(&mut spool)).into_iter().next().unwrap();
+    assert_eq!((gap.from.seq, gap.starts.as_slice()), (Seq(4), [(RunId(2), Seq(4))].as_slice()));
+    assert_eq!(spool.boundary(published.run, published.seq), Boundary::Unknown);
 }

@@ -110,16 +110,18 @@ pub fn audit(
     Ok(reader.finish())
 }
 
-/// Audits documents that `read` gives out by device, lane and number, and what `spools` say against them.
+/// Audits documents that `read` gives out in the order of each device's history, and what `spools` say against
+/// them. `is_headless`: the oldest are not among them.
 ///
 /// # Errors
 /// What `read` said.
 pub fn audit_documents(
     spools: &[SpoolLane],
+    is_headless: bool,
     read: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), String>,
 ) -> Result<Report, String> {
     let mut reader = Reader {
-        report: Report::default(),
+        report: Report { is_headless, ..Report::default() },
         histories: BTreeMap::new(),
         spools,
         seen: vec![None; spools.len()],

@@ -4,7 +4,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Failure, Options, written};
+use super::{Failure, Options, elsewhere, written};
 use crate::audit::{Progress, Report, SpoolLane};
 use crate::cat::{CatError, CatOptions, Format};
 use crate::config::Config;
@@ -12,7 +12,6 @@ use crate::lock::Lock;
 use crate::rebuild::RebuildOptions;
 use crate::sink::archive::directory::OsDirectory;
 use crate::sink::archive::state::ArchiveId;
-use crate::sink::search::Which;
 use crate::{entropy, store};
 
 /// How often an archive that is followed is looked at.
@@ -59,24 +58,6 @@ pub(super) fn cat(config: &Config, options: Options) -> Result<(), Failure> {
     }
 }
 
-/// Reads what an audit is to be about from the search cluster.
-fn of_search(config: &Config, spools: &[SpoolLane]) -> Result<Report, Failure> {
-    if !config.search.is_on() {
-        return Err(Failure::failed(
-            "there is no search sink\nhint: `--config FILE` with search.urls tells where it is",
-        ));
-    }
-    let read = |each: &mut dyn FnMut(&[u8])| {
-        let mut each = |document: &[u8]| {
-            each(document);
-            Ok(())
-        };
-        crate::sink::search::documents(&config.search, Which::All, &mut each).map(drop)
-    };
-    let report = crate::audit::audit_documents(spools, read);
-    report.map_err(|error| Failure::failed(format_args!("search: {error}")))
-}
-
 fn of_archive(config: &Config, options: &Options, spools: &[SpoolLane]) -> Result<Report, Failure> {
     let folder = folder(config, options)?;
     let is_terminal = std::io::stderr().is_terminal();
@@ -101,10 +82,9 @@ pub(super) fn audit(config: &Config, options: &Options) -> Result<(), Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         spools.extend(SpoolLane::parse(&text).map_err(failed)?);
     }
-    let report = if options.is_of_search {
-        of_search(config, &spools)?
-    } else {
-        of_archive(config, options, &spools)?
+    let report = match options.elsewhere {
+        Some(sink) => elsewhere::audit(config, sink, &spools)?,
+        None => of_archive(config, options, &spools)?,
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     let shown = if options.json { report.write_json(&mut out) } else { report.write_table(&mut out) };

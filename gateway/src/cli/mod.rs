@@ -1,9 +1,9 @@
 //! The gateway's command line: what is asked for, and how it went.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 superseded.
 
 mod archive;
-mod search;
+mod elsewhere;
 mod status;
 
 use std::ffi::OsString;
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use driftlog_proto::ids::{DeviceId, Lane};
 use lexopt::{Arg, ValueExt};
 
+use crate::RunError;
 use crate::config::{Config, ConfigError};
 
 const HELP: &str = "\
@@ -27,7 +28,8 @@ usage: driftlog-gateway COMMAND [OPTIONS]
                      127.0.0.1:1883, data in ./driftlog-data
   check              check the configuration and change nothing
       --online         and what is missing at the sinks that are elsewhere
-  setup              install index templates at the search cluster; says what it did
+  setup              make Kafka's topics and install index templates at the search cluster;
+                     says what it did
   status [--json]    how a running gateway and its devices stand
   cat DEVICE         a device's records in order, out of the archive
       --lane LANE      only this lane: bulk or urgent
@@ -38,9 +40,10 @@ usage: driftlog-gateway COMMAND [OPTIONS]
                      gone; exits with 1 when one is not
       --spool FILE     and what `driftlog-agent spool inspect --json` says against it;
                        may be given several times
-      --sink search    what is in the search cluster, in place of the archive
+      --sink NAME      what is in `kafka` or `search`, in place of the archive
       --json           as one JSON object
-  deadletter         what the search cluster rejected for its content: one line each
+  deadletter         what Kafka or the search cluster did not take for its content: a line each
+      --sink NAME      only that of `kafka` or `search`
       --json           the letters as they stand, with the documents in them
   rebuild            make a new ledger from the archive when the ledger is lost; the gateway
                      must not be running
@@ -52,7 +55,8 @@ usage: driftlog-gateway COMMAND [OPTIONS]
   --help, -h         this text
   --version, -V      which gateway this is
 
-exit codes: 0 done, 1 failed, 2 wrong usage or configuration
+exit codes: 0 done, 1 failed, 2 wrong usage or configuration,
+            3 another gateway has taken over
 ";
 
 /// Every command with the options that it takes beside `--config`.
@@ -63,7 +67,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("status", &["json"]),
     ("cat", &["archive", "lane", "follow", "json", "raw"]),
     ("audit", &["archive", "sink", "spool", "json"]),
-    ("deadletter", &["json"]),
+    ("deadletter", &["sink", "json"]),
     ("rebuild", &["force", "without-marks"]),
 ];
 
@@ -91,6 +95,11 @@ struct Failure {
 impl Failure {
     fn failed(error: impl Display) -> Self {
         Self { code: 1, message: error.to_string() }
+    }
+
+    fn of_run(error: RunError) -> Self {
+        let code = if matches!(error, RunError::Superseded(_)) { 3 } else { 1 };
+        Self { code, message: error.to_string() }
     }
 
     fn usage(problem: impl Display) -> Self {
@@ -128,7 +137,8 @@ struct Options {
     lane: Option<Lane>,
     spools: Vec<PathBuf>,
     follow: bool,
-    is_of_search: bool,
+    /// Where an audit looks, in place of the archive.
+    elsewhere: Option<elsewhere::Elsewhere>,
     online: bool,
     json: bool,
     raw: bool,
@@ -188,16 +198,16 @@ impl Request {
         match command {
             "run" => {
                 crate::log::start(config.log);
-                crate::run(&config).map_err(Failure::failed)
+                crate::run(&config).map_err(Failure::of_run)
             }
             "check" => {
                 let what =
                     options.config.as_deref().map_or("the embedded defaults".into(), Path::to_string_lossy);
                 print(&format!("{what}: good\n"))?;
-                if options.online { search::check(&config) } else { Ok(()) }
+                if options.online { elsewhere::check(&config) } else { Ok(()) }
             }
-            "setup" => search::setup(&config),
-            "deadletter" => search::dead_letters(&config, &options),
+            "setup" => elsewhere::setup(&config),
+            "deadletter" => elsewhere::dead_letters(&config, &options),
             "status" => print(&status::ask(config.web.listen, options.json).map_err(Failure::failed)?),
             "cat" => archive::cat(&config, options),
             "audit" => archive::audit(&config, &options),
@@ -220,10 +230,10 @@ impl Options {
             }
             "sink" => {
                 let sink = parser.value()?.string()?;
-                self.is_of_search = sink == "search";
-                if !self.is_of_search && sink != "archive" {
+                self.elsewhere = elsewhere::Elsewhere::of(&sink);
+                if self.elsewhere.is_none() && sink != "archive" {
                     return Err(Failure::usage(format_args!(
-                        "there is no sink `{sink}`: it is archive or search"
+                        "there is no sink `{sink}`: it is archive, kafka or search"
                     )));
                 }
             }

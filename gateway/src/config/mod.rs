@@ -19,6 +19,7 @@ use crate::broker::BrokerConfig;
 use crate::clock::TrialConfig;
 use crate::log::LogConfig;
 use crate::sink::archive::ArchiveConfig;
+use crate::sink::kafka::KafkaConfig;
 use crate::sink::search::SearchConfig;
 use crate::web::WebConfig;
 use driftlog_proto::ids::DeviceId;
@@ -35,6 +36,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// The archive's files.
     pub archive: ArchiveConfig,
+    /// A Kafka cluster, which then has the ledger too.
+    pub kafka: KafkaConfig,
     /// A search cluster.
     pub search: SearchConfig,
     /// What the gateway takes on at once.
@@ -55,6 +58,7 @@ impl Default for Config {
             data_dir: PathBuf::from("driftlog-data"),
             broker: BrokerConfig::default(),
             archive: ArchiveConfig::default(),
+            kafka: KafkaConfig::default(),
             search: SearchConfig::default(),
             receive: ReceiveConfig::default(),
             devices: DevicesConfig::default(),
@@ -209,12 +213,14 @@ impl Config {
         }
         self.broker.check(document)?;
         check_archive(&self.archive, document)?;
+        self.kafka.check(document)?;
         self.search.check(document)?;
-        let is_required =
-            self.archive.enabled && self.archive.required || self.search.is_on() && self.search.required;
+        let is_required = self.archive.enabled && self.archive.required
+            || self.search.is_on() && self.search.required
+            || self.kafka.is_on();
         if !is_required {
             let problem = "no sink is required: what is acknowledged would be nowhere".to_owned();
-            let hint = "one of archive.required and search.required must be true, for a sink that is there";
+            let hint = "one of archive.required and search.required must be true, for a sink that is there, or kafka.brokers be given";
             return Err(document.mistake("archive.enabled", problem, Some(hint.to_owned())));
         }
         self.receive.check(document)?;

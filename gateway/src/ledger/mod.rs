@@ -1,5 +1,7 @@
 //! The gateway's durable memory: for each lane its runs with their marks, clock models, notices.
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod memory;
 pub mod record;
 pub mod sled;
@@ -26,6 +28,20 @@ pub trait Ledger: std::fmt::Debug {
     /// # Errors
     /// When it is not known whether they are durable: the ledger must be opened afresh.
     fn commit(&mut self, writes: &[Write]) -> Result<(), LedgerError>;
+}
+
+impl<L: Ledger + ?Sized> Ledger for Box<L> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
+        (**self).get(key)
+    }
+
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, LedgerError> {
+        (**self).scan(prefix)
+    }
+
+    fn commit(&mut self, writes: &[Write]) -> Result<(), LedgerError> {
+        (**self).commit(writes)
+    }
 }
 
 /// A key and its value.

@@ -121,25 +121,23 @@ impl LaneState {
     /// current one, which is put down now. A gap that has grown beyond its range is cut there.
     fn shelve(&mut self, sink: usize, pending: &mut Pending, current: u32) -> u32 {
         let (run, to) = (pending.end.run, pending.end.seq);
-        let from = match (&pending.step, &pending.block) {
-            (Step::Gap { from, .. }, _) => *from,
-            (_, Some(kept)) => kept.header.first,
-            _ => to,
-        };
         let (Some(ranges), Some(feed)) = (self.ranges.get_mut(sink), self.feeds.get_mut(sink)) else {
             return current;
         };
-        let Some(Range { to: limit, index, .. }) = ranges.of(run, from, to).copied() else {
-            ranges.add(Range { run, from, to, index: current });
-            return current;
-        };
-        if let Step::Gap { cause, .. } = pending.step
-            && to > limit
-        {
-            feed.push_front(Pending { step: Step::Gap { from: limit, cause }, ..pending.clone() });
-            pending.end = Place { run, seq: limit, chain: Chain::ROOT };
+        if let Step::Gap { from, cause } = pending.step {
+            let (limit, index) = ranges.add_gap(run, from, to, current);
+            if limit < to {
+                feed.push_front(Pending { step: Step::Gap { from: limit, cause }, ..pending.clone() });
+                pending.end = Place { run, seq: limit, chain: Chain::ROOT };
+            }
+            return index;
         }
-        index
+        let from = pending.block.as_ref().map_or(to, |kept| kept.header.first);
+        if let Some(range) = ranges.of(run, from, to) {
+            return range.index;
+        }
+        ranges.add(Range { run, from, to, index: current, is_gap: false });
+        current
     }
 }
 

@@ -5,12 +5,15 @@
 //! range of a run and the index that takes it; what is written again after a crash, or by a gateway
 //! that was superseded, finds that range and with it the same index. A range is forgotten once the
 //! sink's mark has passed it.
+//!
+//! A gap has a range of its own. Written again it may have grown at either end, or two may be one: cut
+//! where its range ends, it comes under the identity that it had.
 
 use driftlog_proto::ids::{DeviceId, Lane, RunId, Seq};
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Ranges`]' encoding.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A part of a run, from one boundary to another, and the index that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,8 @@ pub struct Range {
     pub to: Seq,
     /// The number of the index.
     pub index: u32,
+    /// It is that of a gap.
+    pub is_gap: bool,
 }
 
 /// The ranges of one lane in one sink that the sink's marks have not passed.
@@ -74,10 +79,31 @@ impl Ranges {
     pub(super) fn add(&mut self, added: Range) {
         let last = self.0.iter_mut().rev().find(|range| range.run == added.run);
         match last {
-            Some(last) if last.index == added.index && last.to == added.from => last.to = added.to,
+            Some(last) if !last.is_gap && last.index == added.index && last.to == added.from => {
+                last.to = added.to
+            }
             Some(last) if last.index == added.index && *last == added => {}
             _ => self.0.push(added),
         }
+    }
+
+    /// Puts down a gap: how far it goes before the next range begins, and to which index. What is not put
+    /// down yet goes to `current`.
+    pub(super) fn add_gap(&mut self, run: RunId, from: Seq, to: Seq, current: u32) -> (Seq, u32) {
+        let own = Range { run, from, to, index: current, is_gap: true };
+        let begins = |range: &Range| range.run == run && range.from <= from && from < range.to;
+        let Some(at) = self.0.iter().position(begins) else {
+            self.0.push(own);
+            return (to, current);
+        };
+        let Some(&around) = self.0.get(at) else { return (to, current) };
+        let limit = to.min(around.to);
+        if !around.is_gap {
+            let own = Range { to: limit, index: around.index, ..own };
+            let parts = [Range { to: from, ..around }, own, Range { from: limit, ..around }];
+            self.0.splice(at..=at, parts.into_iter().filter(|part| part.from < part.to));
+        }
+        (limit, around.index)
     }
 
     /// The sink has a run up to `seq`.
@@ -91,7 +117,7 @@ mod tests {
     use super::*;
 
     fn range(from: u64, to: u64, index: u32) -> Range {
-        Range { run: RunId(7), from: Seq(from), to: Seq(to), index }
+        Range { run: RunId(7), from: Seq(from), to: Seq(to), index, is_gap: false }
     }
 
     fn ranges(all: &[Range]) -> Ranges {
@@ -115,10 +141,36 @@ mod tests {
         assert_eq!(index(5, 9), Some(1));
         assert_eq!(index(20, 20), Some(1), "a notice at the end of the first");
         assert_eq!(index(20, 22), Some(2));
-        assert_eq!(index(18, 22), Some(1), "a gap that has grown is cut where the range ends");
         assert_eq!(index(25, 25), Some(2));
         assert_eq!(index(25, 26), None);
         assert_eq!(all.of(RunId(8), Seq(5), Seq(6)), None);
+    }
+
+    /// World 282364: two gaps had become one, which stood in the range of both.
+    #[test]
+    fn a_gap_that_comes_again_is_cut_where_it_was() {
+        let mut all = ranges(&[range(0, 10, 1)]);
+        let mut gap = |from, to, current| {
+            let (limit, index) = all.add_gap(RunId(7), Seq(from), Seq(to), current);
+            (limit.0, index)
+        };
+        assert_eq!(gap(10, 12, 1), (12, 1));
+        assert_eq!(gap(12, 15, 1), (15, 1));
+        // Both are one now, and begin earlier; meanwhile another index has begun.
+        assert_eq!(gap(4, 17, 2), (10, 1));
+        assert_eq!(gap(10, 17, 2), (12, 1));
+        assert_eq!(gap(12, 17, 2), (15, 1));
+        assert_eq!(gap(15, 17, 2), (17, 2));
+        // Once more, longer at both ends.
+        assert_eq!(gap(2, 20, 3), (4, 1));
+        assert_eq!(gap(4, 20, 3), (10, 1));
+        assert_eq!(gap(15, 20, 3), (17, 2));
+        let own = |from, to, index| Range { is_gap: true, ..range(from, to, index) };
+        let expected =
+            [range(0, 2, 1), own(2, 4, 1), own(4, 10, 1), own(10, 12, 1), own(12, 15, 1), own(15, 17, 2)];
+        assert_eq!(all.0, expected);
+        all.add(range(17, 30, 2));
+        assert_eq!(all.0.last(), Some(&range(17, 30, 2)), "nothing joins a gap");
     }
 
     #[test]

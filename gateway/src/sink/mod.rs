@@ -3,6 +3,8 @@
 pub mod archive;
 pub mod commit;
 pub mod ecs;
+pub mod kafka;
+mod letter;
 pub mod search;
 
 use std::sync::Arc;
@@ -89,4 +91,6 @@ pub enum CommitError {
     Refused(String),
     /// It is not known whether the ledger has it: the gateway must load its ledger afresh.
     InDoubt(String),
+    /// Another gateway has the ledger now: this one must end.
+    Superseded(String),
 }

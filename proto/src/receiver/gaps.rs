@@ -68,8 +68,8 @@ impl Receiver {
         run == RunId::ORIGIN || self.position(run).is_some()
     }
 
-    /// Takes as many parts of a held gap as there is room for; true when the gap is done with
-    /// and something may follow from it.
+    /// Takes as many parts of a held gap as there is room for; true when something may follow from it: a
+    /// run has come further, or the gap is done with.
     pub(super) fn advance_gap(&mut self, slot: u32, gap: &Gap, heard: AckNumber, issued: AckNumber) -> bool {
         let Some(known) = self.first_known(gap) else {
             if self.is_announced_elsewhere(gap.from.run, slot) {
@@ -82,11 +82,12 @@ impl Receiver {
         if first.is_some_and(|run| run.next.seq < gap.from.seq) {
             return false;
         }
+        let mut has_moved = false;
         for part in parts(gap).skip(known) {
             // A start that is due again is delivered as soon as its parent has come as far.
             while self.advance_start() {}
             if self.position(part.run).and_then(|at| self.runs.get(at)).is_some_and(|run| run.is_start_due) {
-                return false;
+                return has_moved;
             }
             if !self.knows(part.run) {
                 if !self.is_fresh(heard) {
@@ -95,10 +96,10 @@ impl Receiver {
                 }
                 let begin = Place { run: part.run, seq: part.from, chain: Chain::ROOT };
                 if !self.admit(part.run, part.parent, begin, heard, issued) {
-                    return false;
+                    return has_moved;
                 }
             }
-            self.declare(&part, gap);
+            has_moved |= self.declare(&part, gap);
         }
         self.release(slot);
         true
@@ -115,16 +116,19 @@ impl Receiver {
         })
     }
 
-    /// Declares what the run still misses of a part.
-    fn declare(&mut self, part: &Part, gap: &Gap) {
-        let Some(at) = self.position(part.run) else { return };
-        let Some(run) = self.runs.get_mut(at) else { return };
+    /// Declares what the run still misses of a part; whether it misses any.
+    fn declare(&mut self, part: &Part, gap: &Gap) -> bool {
+        let Some(at) = self.position(part.run) else { return false };
+        let Some(run) = self.runs.get_mut(at) else { return false };
         if run.next.seq < part.end.seq {
             // A device that contradicts itself may name a later number: then what is before it is gone too.
             let from = run.next.seq;
             self.move_on(at, part.end, Step::Gap { from, cause: gap.cause });
-        } else if run.next.seq == part.end.seq && run.next.chain == Chain::ROOT {
+            return true;
+        }
+        if run.next.seq == part.end.seq && run.next.chain == Chain::ROOT {
             run.next = part.end;
         }
+        false
     }
 }

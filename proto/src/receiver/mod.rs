@@ -286,8 +286,9 @@ impl Receiver {
 
     /// Delivers whatever can be delivered now.
     fn advance(&mut self, issued: AckNumber) {
-        // Every round delivers a start that is due, delivers or releases a held item, or ends the loop.
-        for _ in 0..=HELD_ITEMS_MAX + RUNS_MAX {
+        // Every round delivers a start that is due, delivers or releases a held item, takes a piece of one and
+        // will not again before another run is there, or ends the loop.
+        for _ in 0..=2 * (HELD_ITEMS_MAX + RUNS_MAX) {
             if !self.advance_start() && !self.advance_once(issued) {
                 return;
             }

@@ -14,7 +14,6 @@ mod bulk;
 mod client;
 mod config;
 mod index;
-mod letter;
 mod read;
 
 use std::collections::BTreeSet;
@@ -34,7 +33,7 @@ pub use self::config::{IN_FLIGHT_MAX, SearchConfig};
 pub use self::index::{setup, standing};
 pub use self::read::{Which, documents};
 use super::ecs::Documents;
-use super::{Batch, CommitError};
+use super::{Batch, CommitError, letter};
 use crate::committer::Durable;
 
 /// The sink's name, under which its marks stand in the ledger.

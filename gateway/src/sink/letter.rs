@@ -1,10 +1,25 @@
-//! Dead letters: what an index will never take, kept in it as text.
+//! Dead letters: what a sink will never take as it is, kept in its place as text.
 
 use serde_json::{Map, Value, json};
+
+/// What a letter may take up beside its document.
+const LETTER_BYTES: usize = 4096;
 
 /// The letter in place of a document, without a newline: what says whose it is stays as it is, the
 /// document itself stands in it as text.
 pub(super) fn of(source: &[u8], why: &str) -> Vec<u8> {
+    written(source, source, why)
+}
+
+/// The letter in place of a document that is too large: as much of its text as is sure to fit.
+#[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka bounds a document"))]
+pub(super) fn cut(source: &[u8], why: &str, bytes_max: usize) -> Vec<u8> {
+    // What is escaped once more grows to twice its length at most.
+    let room = bytes_max.saturating_sub(LETTER_BYTES) / 2;
+    written(source, source.get(..room).unwrap_or(source), why)
+}
+
+fn written(source: &[u8], text: &[u8], why: &str) -> Vec<u8> {
     let document: Map<String, Value> = serde_json::from_slice(source).unwrap_or_default();
     let mut letter = Map::new();
     for key in ["@timestamp", "host", "ecs"] {
@@ -28,7 +43,7 @@ pub(super) fn of(source: &[u8], why: &str) -> Vec<u8> {
         }
     }
     driftlog.insert("kind".to_owned(), json!("deadletter"));
-    let mut dead = json!({ "reason": why, "document": String::from_utf8_lossy(source) });
+    let mut dead = json!({ "reason": why, "document": String::from_utf8_lossy(text) });
     let is_record = part("/driftlog/kind").is_some_and(|kind| kind == "record");
     if let (true, Some(seq)) = (is_record, part("/event/sequence").as_ref().and_then(Value::as_u64)) {
         dead["from"] = json!(seq);
@@ -36,7 +51,7 @@ pub(super) fn of(source: &[u8], why: &str) -> Vec<u8> {
         dead["records"] = json!(1);
     }
     driftlog.insert("deadletter".to_owned(), dead);
-    letter.insert("message".to_owned(), json!(format!("the index rejected a document: {why}")));
+    letter.insert("message".to_owned(), json!(format!("the sink does not take a document: {why}")));
     letter.insert("event".to_owned(), Value::Object(event));
     letter.insert("driftlog".to_owned(), Value::Object(driftlog));
     Value::Object(letter).to_string().into_bytes()
@@ -45,6 +60,17 @@ pub(super) fn of(source: &[u8], why: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_of_what_is_too_large_fits() {
+        for filling in ["x", "\"", "\\", "\u{1}", "\u{e9}", "\u{ffff}"] {
+            let document = json!({ "message": filling.repeat(40_000), "host": { "id": "pump-7" } });
+            let letter = cut(document.to_string().as_bytes(), "too large", 20_000);
+            assert!(letter.len() <= 20_000, "{filling:?}: {}", letter.len());
+            let letter: Value = serde_json::from_slice(&letter).unwrap();
+            assert!(letter["driftlog"]["deadletter"]["document"].as_str().unwrap().len() > 2_000);
+        }
+    }
 
     #[test]
     fn a_letter_says_whose_it_is_and_holds_the_document_whole() {

@@ -1,0 +1,220 @@
+//! How librdkafka is set up, and what its errors mean to an operator.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::config::{Compression, KafkaConfig, Sasl};
+
+/// How long one question to the cluster may take.
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
+
+/// Bytes of messages that librdkafka holds at most, KiB: a batch is given to it as it finds room.
+const QUEUE_KIB: u32 = 32 * 1024;
+
+/// What is the same for all clients.
+///
+/// # Errors
+/// When the password cannot be read.
+pub(super) fn base(config: &KafkaConfig) -> Result<ClientConfig, String> {
+    let mut client = ClientConfig::new();
+    let protocol = match (config.tls, config.sasl.is_some()) {
+        (false, false) => "plaintext",
+        (true, false) => "ssl",
+        (false, true) => "sasl_plaintext",
+        (true, true) => "sasl_ssl",
+    };
+    client
+        .set("bootstrap.servers", config.brokers.join(","))
+        .set("client.id", "driftlog-gateway")
+        .set("security.protocol", protocol)
+        .set("socket.timeout.ms", "10000")
+        .set("reconnect.backoff.max.ms", "5000")
+        .set_log_level(RDKafkaLogLevel::Warning);
+    let files = [
+        ("ssl.ca.location", &config.ca_file),
+        ("ssl.certificate.location", &config.cert_file),
+        ("ssl.key.location", &config.key_file),
+    ];
+    for (name, file) in files {
+        if let Some(path) = file {
+            client.set(name, path.to_string_lossy());
+        }
+    }
+    if config.tls && config.ca_file.is_none() {
+        client.set("ssl.ca.location", "probe");
+    }
+    if let Some(sasl) = config.sasl {
+        let mechanism = match sasl {
+            Sasl::Plain => "PLAIN",
+            Sasl::ScramSha256 => "SCRAM-SHA-256",
+            Sasl::ScramSha512 => "SCRAM-SHA-512",
+        };
+        client.set("sasl.mechanism", mechanism);
+        client.set("sasl.username", config.username.as_deref().unwrap_or_default());
+        client.set("sasl.password", config.password()?.unwrap_or_default());
+    }
+    Ok(client)
+}
+
+/// What the producer needs besides. Its transactional id is that of the ledger: whoever writes to the same
+/// ledger fences it.
+pub(super) fn producer(config: &KafkaConfig) -> Result<ClientConfig, String> {
+    let compression = match config.compression {
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+        Compression::Snappy => "snappy",
+        Compression::Lz4 => "lz4",
+        Compression::Zstd => "zstd",
+    };
+    let timeout = config.transaction_timeout_ms.to_string();
+    let mut client = base(config)?;
+    client
+        .set("transactional.id", format!("{}-0", config.ledger_topic))
+        .set("transaction.timeout.ms", &timeout)
+        .set("message.timeout.ms", &timeout)
+        .set("compression.codec", compression)
+        .set("linger.ms", config.linger_ms.to_string())
+        .set("message.max.bytes", config.message_bytes_max.to_string())
+        .set("queue.buffering.max.kbytes", QUEUE_KIB.to_string())
+        // That of Java's clients, so that other streams of the same keys fall together with this one.
+        .set("partitioner", "murmur2_random");
+    Ok(client)
+}
+
+/// Listens to what a client says about itself; keeps the first reason for which a message was not taken.
+#[derive(Debug, Default)]
+pub(super) struct Told(Mutex<Option<RDKafkaErrorCode>>);
+
+impl Told {
+    /// Why a message was not taken, if one was not.
+    pub(super) fn take(&self) -> Option<RDKafkaErrorCode> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Told {
+    fn error(&self, error: KafkaError, reason: &str) {
+        log::debug!("kafka: {error}: {reason}");
+    }
+
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        log::debug!("kafka: {facility}: {message}");
+    }
+}
+
+impl ConsumerContext for Told {}
+
+impl ProducerContext for Told {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let Err((error, _)) = result else { return };
+        // What is purged follows from another error.
+        let code = error
+            .rdkafka_error_code()
+            .filter(|code| !matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight));
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *first = first.or(code);
+    }
+}
+
+/// Reads all that is committed in one partition, from its beginning to its end as it is now.
+///
+/// # Errors
+/// When the cluster does not answer, or what `each` said.
+pub(super) fn read_partition(
+    config: &KafkaConfig,
+    topic: &str,
+    partition: i32,
+    each: &mut dyn FnMut(Option<&[u8]>, Option<&[u8]>) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut client = base(config)?;
+    client
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        .set("enable.auto.commit", "false")
+        .set("allow.auto.create.topics", "false")
+        .set("fetch.message.max.bytes", "4194304")
+        .set("queued.max.messages.kbytes", "16384");
+    let failed = |error: KafkaError| told(&format!("read the topic {topic}"), &error);
+    let consumer: BaseConsumer<Told> = client.create_with_context(Told::default()).map_err(failed)?;
+    let mut assigned = TopicPartitionList::new();
+    assigned.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+    consumer.assign(&assigned).map_err(failed)?;
+    loop {
+        match consumer.poll(ANSWER) {
+            Some(Ok(message)) => {
+                use rdkafka::Message as _;
+                each(message.key(), message.payload())?;
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                // It looks for another broker by itself.
+                Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {}
+                _ => return Err(failed(error)),
+            },
+            None => {
+                return Err(format!("cannot read the topic {topic}: no answer in {} s", ANSWER.as_secs()));
+            }
+        }
+    }
+}
+
+/// A sentence about what failed, with what to do about it where that is known.
+pub(super) fn told(what: &str, error: &KafkaError) -> String {
+    let reason = match error {
+        KafkaError::Transaction(error) => error.string(),
+        other => other.rdkafka_error_code().map_or_else(|| other.to_string(), |code| code.to_string()),
+    };
+    format!("cannot {what}: {reason}{}", error.rdkafka_error_code().map_or("", hint))
+}
+
+/// What an operator can do about it.
+pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+            "\nhint: the topic is missing; `driftlog-gateway setup` makes it, or kafka.create_topics = true"
+        }
+        Code::TopicAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed => {
+            "\nhint: docs/kafka.md lists what the user must be allowed to do"
+        }
+        Code::SaslAuthenticationFailed | Code::Authentication => {
+            "\nhint: kafka.sasl, kafka.username and kafka.password_file say who the gateway is"
+        }
+        Code::MessageSizeTooLarge => {
+            "\nhint: kafka.message_bytes_max is more than the topic's max.message.bytes"
+        }
+        Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend => {
+            "\nhint: fewer brokers have the topic than its min.insync.replicas asks for"
+        }
+        Code::InvalidTransactionTimeout => {
+            "\nhint: kafka.transaction_timeout_ms is more than the brokers' transaction.max.timeout.ms"
+        }
+        Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve => {
+            "\nhint: is Kafka running, and are kafka.brokers and kafka.tls right?"
+        }
+        Code::SSL => "\nhint: kafka.ca_file names those who vouch for the brokers",
+        _ => "",
+    }
+}
+
+/// The number of the oldest message that a partition still has.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub(super) fn oldest(config: &KafkaConfig, topic: &str, partition: i32) -> Result<i64, String> {
+    let failed = |error: KafkaError| told(&format!("read the topic {topic}"), &error);
+    let consumer: BaseConsumer<Told> = base(config)?.create_with_context(Told::default()).map_err(failed)?;
+    consumer.fetch_watermarks(topic, partition, ANSWER).map(|(low, _)| low).map_err(failed)
+}
