@@ -1,6 +1,5 @@
 //! A search server, and what is in it: read by its own interface, not by the gateway's code.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
@@ -11,8 +10,12 @@ use driftlog_tests::ports;
 use driftlog_tests::process::Process;
 use serde_json::{Value, json};
 
+use crate::world::Server;
+
 /// Time for a server to answer, the first time with its installation.
 const READY: Duration = Duration::from_secs(300);
+/// The alias of its indexes.
+const ALIAS: &str = "edge";
 
 /// One node of a search server.
 pub(crate) struct Cluster {
@@ -83,14 +86,26 @@ impl Cluster {
         serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
     }
 
-    /// Every document under an alias, in the order of the devices' histories, one a line.
-    pub(crate) fn documents(&self, alias: &str) -> Vec<String> {
-        self.ask("POST", &format!("/{alias}/_refresh"), None).unwrap();
+    /// The indexes behind the alias.
+    pub(crate) fn indexes(&self) -> usize {
+        self.ask("GET", &format!("/_alias/{ALIAS}"), None).map_or(0, |all| all.as_object().unwrap().len())
+    }
+}
+
+impl Server for Cluster {
+    const SINK: &'static str = "search";
+
+    fn section(&self, more: &str) -> String {
+        format!("[search]\nurls = [\"{}\"]\nalias = \"{ALIAS}\"\n{more}\n", self.url())
+    }
+
+    fn documents(&self) -> Vec<String> {
+        self.ask("POST", &format!("/{ALIAS}/_refresh"), None).unwrap();
         let sort = json!([
             { "host.id": "asc" }, { "driftlog.lane": "asc" }, { "event.sequence": "asc" }, { "driftlog.kind": "desc" },
         ]);
         let first = json!({ "size": 5_000, "sort": sort, "track_total_hits": true });
-        let mut page = self.ask("POST", &format!("/{alias}/_search?scroll=2m"), Some(first)).unwrap();
+        let mut page = self.ask("POST", &format!("/{ALIAS}/_search?scroll=2m"), Some(first)).unwrap();
         let total = page["hits"]["total"]["value"].as_u64().unwrap();
         let mut documents = Vec::new();
         while let Some(hits) = page["hits"]["hits"].as_array().filter(|hits| !hits.is_empty()) {
@@ -100,20 +115,5 @@ impl Cluster {
         }
         assert_eq!(documents.len() as u64, total, "the server counts as many");
         documents
-    }
-
-    /// The same as the one file of an archive, for those who compare archives.
-    pub(crate) fn as_archive(&self, alias: &str, folder: &Path) {
-        let day = folder.join("2026-11-26");
-        let _ = fs::remove_dir_all(folder);
-        fs::create_dir_all(&day).unwrap();
-        let mut text = self.documents(alias).join("\n");
-        text.push('\n');
-        fs::write(day.join("000001.ndjson"), text).unwrap();
-    }
-
-    /// The indexes behind an alias.
-    pub(crate) fn indexes(&self, alias: &str) -> usize {
-        self.ask("GET", &format!("/_alias/{alias}"), None).map_or(0, |all| all.as_object().unwrap().len())
     }
 }

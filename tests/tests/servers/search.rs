@@ -7,7 +7,7 @@ use driftlog_tests::corpus::Random;
 use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::world::{World, number};
+use crate::world::{Server as _, World, number};
 
 fn pause(random: &mut Random) {
     std::thread::sleep(Duration::from_millis(random.between(50, 900)));
@@ -33,7 +33,7 @@ fn a_gateway_killed_in_mid_bulk_neither_loses_nor_doubles_a_document_though_inde
     // Long enough for an index to be full, and for some of it to go to the next.
     std::thread::sleep(Duration::from_secs(25));
     world.finish(&writer.stop().unwrap());
-    assert!(world.indexes() > 1, "{} index", world.indexes());
+    assert!(world.server.indexes() > 1, "{} index", world.server.indexes());
 }
 
 #[test]
@@ -43,19 +43,19 @@ fn a_cluster_that_dies_falls_silent_or_is_full_holds_up_and_loses_nothing() {
     let writer = world.writer(1_000);
     std::thread::sleep(Duration::from_secs(2));
     // Its answers come too late: whatever it did it did.
-    world.cluster.process().pause();
+    world.server.process().pause();
     std::thread::sleep(Duration::from_secs(4));
-    world.cluster.process().resume();
+    world.server.process().resume();
     std::thread::sleep(Duration::from_secs(3));
     // Its disk is full: it makes its indexes read-only.
     let read_only = |is: serde_json::Value| json!({ "index.blocks.write": is });
-    world.cluster.ask("PUT", "/edge-*/_settings", Some(read_only(json!(true)))).unwrap();
+    world.server.ask("PUT", "/edge-*/_settings", Some(read_only(json!(true)))).unwrap();
     std::thread::sleep(Duration::from_secs(4));
-    world.cluster.ask("PUT", "/edge-*/_settings", Some(read_only(json!(false)))).unwrap();
+    world.server.ask("PUT", "/edge-*/_settings", Some(read_only(json!(false)))).unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    world.cluster.process().kill();
+    world.server.process().kill();
     std::thread::sleep(Duration::from_secs(5));
-    world.cluster.begin();
+    world.server.begin();
     world.finish(&writer.stop().unwrap());
 }
 
@@ -99,7 +99,7 @@ fn a_document_that_is_rejected_becomes_a_dead_letter_and_the_others_go_on() {
     assert!(
         driftlog_tests::clock::wait_until(Duration::from_secs(120), || {
             std::thread::sleep(Duration::from_millis(500));
-            documents = world.documents();
+            documents = world.server.documents();
             is_there(&documents)
         }),
         "{} documents",

@@ -1,5 +1,7 @@
-//! A shore with a search cluster, a device that writes, and the question asked at the end.
+//! A shore with a sink on a server, a device that writes, and the question asked at the end.
 
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +13,17 @@ use driftlog_tests::process::{Programs, last_lines, run};
 use driftlog_tests::shore::{GatewaySettings, Shore};
 use driftlog_tests::writer::{Journal, Writer, WriterConfig};
 
-use crate::cluster::Cluster;
+/// A server that a gateway has for a sink.
+pub(crate) trait Server {
+    /// The sink's name.
+    const SINK: &'static str;
+
+    /// The gateway's section for it, with more keys.
+    fn section(&self, more: &str) -> String;
+
+    /// Every document, each device's in order, read by the server's own means.
+    fn documents(&self) -> Vec<String>;
+}
 
 /// Time for whatever must happen sooner or later.
 const LONG: Duration = Duration::from_secs(240);
@@ -21,34 +33,33 @@ pub(crate) fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-pub(crate) struct World {
+pub(crate) struct World<S> {
     folder: tempfile::TempDir,
-    pub(crate) cluster: Cluster,
+    pub(crate) server: S,
     pub(crate) shore: Shore,
     pub(crate) device: Device,
-    alias: &'static str,
     has_archive: bool,
 }
 
-impl World {
-    /// `more`: keys of the section `search`.
-    pub(crate) fn new(cluster: Cluster, has_archive: bool, more: &str) -> Self {
-        let alias = "edge";
+impl<S: Server> World<S> {
+    /// `more`: keys of the sink's section.
+    pub(crate) fn new(server: S, has_archive: bool, more: &str) -> Self {
+        Self::behind(server, has_archive, more, None)
+    }
+
+    /// The same behind another broker than the gateway's own.
+    pub(crate) fn behind(server: S, has_archive: bool, more: &str, broker: Option<SocketAddr>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let programs = Programs::in_one(Path::new(env!("CARGO_BIN_EXE_driftlog")));
-        let search = format!("[search]\nurls = [\"{}\"]\nalias = \"{alias}\"\n{more}\n", cluster.url());
-        let mut shore = Shore::new(
-            &programs,
-            &folder.path().join("gateway"),
-            &GatewaySettings { more: search, has_archive, ..GatewaySettings::default() },
-        )
-        .unwrap();
+        let programs = programs();
+        let settings =
+            GatewaySettings { more: server.section(more), has_archive, broker, ..GatewaySettings::default() };
+        let mut shore = Shore::new(&programs, &folder.path().join("gateway"), &settings).unwrap();
         shore.start().unwrap();
         let settings = AgentSettings { delay_ms_max: 50, backoff_ms_max: 200, ..AgentSettings::default() };
         let mut device =
             Device::new(&programs, DEVICE, &folder.path().join(DEVICE), shore.broker(), &settings).unwrap();
         device.start().unwrap();
-        Self { folder, cluster, shore, device, alias, has_archive }
+        Self { folder, server, shore, device, has_archive }
     }
 
     pub(crate) fn writer(&self, lines_per_second: u64) -> Writer {
@@ -65,13 +76,19 @@ impl World {
         Writer::start(config).unwrap()
     }
 
+    /// What the server holds as the one file of an archive, for those who compare archives.
     fn read(&self) -> PathBuf {
         let folder = self.folder.path().join("read");
-        self.cluster.as_archive(self.alias, &folder);
+        let day = folder.join("2026-11-26");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&day).unwrap();
+        let mut text = self.server.documents().join("\n");
+        text.push('\n');
+        fs::write(day.join("000001.ndjson"), text).unwrap();
         folder
     }
 
-    /// Waits until the device has nothing left, and checks that the cluster, and the archive if there
+    /// Waits until the device has nothing left, and checks that the server, and the archive if there
     /// is one, hold all that was written, once and in order.
     pub(crate) fn finish(&mut self, journal: &Journal) -> Comparison {
         let mut lag = String::new();
@@ -97,21 +114,30 @@ impl World {
         found
     }
 
-    /// The gateway's own audit of the cluster.
+    /// The gateway's own audit of the server.
     fn audit(&self) {
         let mut command = self.shore.program();
-        command.args(["audit", "--sink", "search", "--config"]).arg(self.shore.config());
+        command.args(["audit", "--sink", S::SINK, "--config"]).arg(self.shore.config());
         let output = run(command).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// The documents as they stand.
-    pub(crate) fn documents(&self) -> Vec<String> {
-        self.cluster.documents(self.alias)
+    /// Another gateway over the same server, which runs already.
+    pub(crate) fn second(&self, more: &str) -> Shore {
+        let settings = GatewaySettings {
+            more: self.server.section(more),
+            has_archive: self.has_archive,
+            broker: Some(self.shore.broker()),
+            ..GatewaySettings::default()
+        };
+        let mut shore = Shore::new(&programs(), &self.folder.path().join("second"), &settings).unwrap();
+        shore.start().unwrap();
+        shore.wait_ready().unwrap();
+        shore
     }
+}
 
-    pub(crate) fn indexes(&self) -> usize {
-        self.cluster.indexes(self.alias)
-    }
+pub(crate) fn programs() -> Programs {
+    Programs::in_one(Path::new(env!("CARGO_BIN_EXE_driftlog")))
 }

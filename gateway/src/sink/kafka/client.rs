@@ -138,6 +138,8 @@ pub(super) fn read_partition(
 ) -> Result<(), String> {
     let mut client = base(config)?;
     client
+        // It wants a name, although it joins no group and commits nothing.
+        .set("group.id", "driftlog-gateway")
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
         .set("enable.auto.commit", "false")
@@ -157,8 +159,12 @@ pub(super) fn read_partition(
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
             Some(Err(error)) => match error.rdkafka_error_code() {
-                // It looks for another broker by itself.
-                Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {}
+                // It looks for another broker by itself, and needs no group.
+                Some(
+                    RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::GroupAuthorizationFailed,
+                ) => {}
                 _ => return Err(failed(error)),
             },
             None => {
@@ -215,6 +221,8 @@ pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
 /// When the cluster does not answer.
 pub(super) fn oldest(config: &KafkaConfig, topic: &str, partition: i32) -> Result<i64, String> {
     let failed = |error: KafkaError| told(&format!("read the topic {topic}"), &error);
-    let consumer: BaseConsumer<Told> = base(config)?.create_with_context(Told::default()).map_err(failed)?;
+    let mut client = base(config)?;
+    client.set("group.id", "driftlog-gateway");
+    let consumer: BaseConsumer<Told> = client.create_with_context(Told::default()).map_err(failed)?;
     consumer.fetch_watermarks(topic, partition, ANSWER).map(|(low, _)| low).map_err(failed)
 }

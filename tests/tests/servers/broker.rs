@@ -1,0 +1,113 @@
+//! A Kafka, and what is in it: read by kcat, not by the gateway's code.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use driftlog_tests::clock;
+use driftlog_tests::ports;
+use driftlog_tests::process::{Process, last_lines, run};
+
+use crate::world::Server;
+
+/// Time for a server to answer, the first time with its installation.
+const READY: Duration = Duration::from_secs(300);
+/// The topic of the records.
+const TOPIC: &str = "driftlog.records";
+
+/// One broker.
+pub(crate) struct Kafka {
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl Kafka {
+    /// A broker that answers.
+    pub(crate) fn start() -> Self {
+        let mut kafka =
+            Self { folder: tempfile::tempdir().unwrap(), port: ports::free().unwrap(), process: None };
+        let install = script("install");
+        if Command::new("kcat").arg("-V").output().is_err() {
+            assert!(run(with(install, &["kcat"])).unwrap().status.success(), "kcat cannot be installed");
+        }
+        kafka.begin();
+        kafka
+    }
+
+    pub(crate) fn begin(&mut self) {
+        let mut command = script("kafka");
+        command.arg(self.folder.path()).arg(self.port.to_string()).env("AUTO_CREATE", "false");
+        let log = self.folder.path().join("said");
+        // It ends with the thread that started it: that one stays.
+        let (send, started) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = send.send(Process::start("Kafka", command, &log));
+            std::thread::park();
+        });
+        self.process = Some(started.recv().unwrap().unwrap_or_else(|error| panic!("{error}")));
+        let is_ready = || self.kcat(&["-L", "-m", "2"]).status.success();
+        assert!(clock::wait_until(READY, is_ready), "it does not answer:\n{}", self.said());
+    }
+
+    fn said(&self) -> String {
+        last_lines(&self.folder.path().join("said"), 20).join("\n")
+    }
+
+    pub(crate) fn process(&mut self) -> &mut Process {
+        self.process.as_mut().unwrap()
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn kcat(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = Command::new("kcat");
+        command.arg("-b").arg(self.address()).args(arguments);
+        run(command).unwrap()
+    }
+
+    /// What is committed in a topic, each partition in order; `form` is kcat's.
+    pub(crate) fn committed(&self, topic: &str, form: &str) -> Vec<String> {
+        let read = ["-C", "-t", topic, "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_committed"];
+        let output = self.kcat(&[&read[..], &["-f", form]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Runs one of Kafka's own tools.
+    pub(crate) fn tool(&self, class: &str, arguments: &[&str]) {
+        let libs = script_folder().join("cache/kafka/*");
+        let mut command = Command::new("java");
+        command.arg("-cp").arg(libs).arg(class).args(["--bootstrap-server", &self.address()]).args(arguments);
+        let output = run(command).unwrap();
+        assert!(output.status.success(), "{class}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Server for Kafka {
+    const SINK: &'static str = "kafka";
+
+    fn section(&self, more: &str) -> String {
+        format!("[kafka]\nbrokers = [\"{}\"]\ntransaction_timeout_ms = 10000\n{more}\n", self.address())
+    }
+
+    fn documents(&self) -> Vec<String> {
+        self.committed(TOPIC, "%s\n")
+    }
+}
+
+fn script_folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("servers")
+}
+
+fn script(name: &str) -> Command {
+    Command::new(script_folder().join(name))
+}
+
+fn with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}

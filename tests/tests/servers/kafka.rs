@@ -1,0 +1,158 @@
+//! Kafka: kills in mid-transaction, a broker that dies or falls silent, two gateways, messages too large.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::time::Duration;
+
+use driftlog_tests::clock::wait_until;
+use driftlog_tests::corpus::Random;
+use driftlog_tests::process::{Process, last_lines};
+use driftlog_tests::{ports, writer::Journal};
+
+use crate::broker::Kafka;
+use crate::world::{Server as _, World, number, programs};
+
+const LONG: Duration = Duration::from_secs(120);
+
+fn pause(random: &mut Random, most_ms: u64) {
+    std::thread::sleep(Duration::from_millis(random.between(20, most_ms)));
+}
+
+/// What the headers say is what the documents say, and one device has one partition.
+fn assert_headers(kafka: &Kafka) {
+    let mut partitions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut seen = 0;
+    for line in kafka.committed("driftlog.records", "%k\t%p\t%h\t%s\n") {
+        let parts: Vec<&str> = line.splitn(4, '\t').collect();
+        let [key, partition, headers, document] = parts[..] else { panic!("{line}") };
+        partitions.entry(key.to_owned()).or_default().insert(partition.to_owned());
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        let own = &document["driftlog"];
+        let expected = format!(
+            "device={},lane={},run={},sequence={},kind={}",
+            document["host"]["id"].as_str().unwrap(),
+            own["lane"].as_str().unwrap(),
+            own["run"].as_str().unwrap(),
+            document["event"]["sequence"],
+            own["kind"].as_str().unwrap()
+        );
+        assert_eq!(headers, expected);
+        seen += 1;
+    }
+    assert!(seen > 0 && partitions.values().all(|all| all.len() == 1), "{partitions:?}");
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_gateway_killed_in_mid_transaction_neither_loses_nor_doubles_a_record() {
+    let mut world = World::new(Kafka::start(), true, "");
+    let writer = world.writer(3_000);
+    let mut random = Random::new(number("DRIFTLOG_SEED", 1));
+    for _ in 0..number("DRIFTLOG_ROUNDS", 20) {
+        pause(&mut random, 900);
+        world.shore.kill();
+        world.shore.start().unwrap();
+        world.shore.wait_ready().unwrap();
+    }
+    world.finish(&writer.stop().unwrap());
+    assert_headers(&world.server);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_broker_that_dies_or_falls_silent_holds_up_and_loses_nothing() {
+    let mut world = World::new(Kafka::start(), false, "");
+    world.shore.wait_ready().unwrap();
+    let writer = world.writer(1_000);
+    let mut random = Random::new(number("DRIFTLOG_SEED", 1));
+    for _ in 0..3 {
+        pause(&mut random, 2_000);
+        world.server.process().kill();
+        pause(&mut random, 3_000);
+        world.server.begin();
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    // Longer than a transaction may take: Kafka gives it up, and with it the producer.
+    world.server.process().pause();
+    std::thread::sleep(Duration::from_secs(25));
+    world.server.process().resume();
+    std::thread::sleep(Duration::from_secs(3));
+    world.finish(&writer.stop().unwrap());
+}
+
+/// An MQTT broker of its own, which outlives the gateways.
+fn broker(folder: &std::path::Path) -> (std::net::SocketAddr, Process) {
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], ports::free().unwrap()));
+    let mut command = programs().broker();
+    command.arg(address.to_string());
+    let process = Process::start("the MQTT broker", command, &folder.join("mqtt")).unwrap();
+    assert!(wait_until(LONG, || std::net::TcpStream::connect(address).is_ok()));
+    (address, process)
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn the_later_of_two_gateways_goes_on_and_the_earlier_one_ends_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, _broker) = broker(folder.path());
+    let mut world = World::behind(Kafka::start(), false, "", Some(address));
+    let writer = world.writer(500);
+    world.shore.wait_ready().unwrap();
+    let mut shores = Vec::new();
+    std::thread::sleep(Duration::from_secs(2));
+    shores.push(world.second(""));
+    let mut code = None;
+    let has_ended = wait_until(LONG, || {
+        code = world.shore.gateway().and_then(Process::ended).and_then(|status| status.code());
+        code.is_some()
+    });
+    let said = last_lines(&world.shore.log(), 5).join("\n");
+    assert!(
+        has_ended && code == Some(3) && said.contains("another gateway has taken over"),
+        "{code:?} {said}"
+    );
+    std::thread::sleep(Duration::from_secs(2));
+    let journal: Journal = writer.stop().unwrap();
+    world.finish(&journal);
+    assert!(shores[0].check().is_ok());
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_message_that_is_too_large_becomes_a_dead_letter_and_a_topic_that_is_deleted_is_made_again() {
+    let mut world = World::new(Kafka::start(), false, "message_bytes_max = 65536");
+    let mut file = std::fs::File::create(world.device.logs().join("app.log")).unwrap();
+    for line in 0..1_000 {
+        writeln!(file, "line {line}").unwrap();
+        if line == 500 {
+            // Each quotation mark is escaped.
+            writeln!(file, "{}", "\"".repeat(50_000)).unwrap();
+        }
+    }
+    let of_kind = |kafka: &Kafka, kind: &str| -> Vec<String> {
+        let named = format!("\"kind\":\"{kind}\"");
+        kafka.documents().into_iter().filter(|document| document.contains(&named)).collect()
+    };
+    let mut count = 0;
+    let is_there = wait_until(LONG, || {
+        std::thread::sleep(Duration::from_millis(500));
+        count = of_kind(&world.server, "record").len();
+        count >= 1_000 && !of_kind(&world.server, "deadletter").is_empty()
+    });
+    assert!(is_there, "{count} records\n{}", last_lines(&world.shore.log(), 20).join("\n"));
+    let letters = of_kind(&world.server, "deadletter");
+    assert_eq!(letters.len(), 1);
+    let letter: serde_json::Value = serde_json::from_str(&letters[0]).unwrap();
+    assert_eq!(letter["event"]["sequence"], 501);
+    assert!(letter["driftlog"]["deadletter"]["reason"].as_str().unwrap().contains("the topic takes"));
+
+    world.server.tool("org.apache.kafka.tools.TopicCommand", &["--delete", "--topic", "driftlog.records"]);
+    writeln!(file, "after the topic").unwrap();
+    let is_there = wait_until(LONG, || {
+        std::thread::sleep(Duration::from_millis(500));
+        world.server.kcat(&["-L", "-t", "driftlog.records"]).status.success()
+            && of_kind(&world.server, "record").iter().any(|one| one.contains("after the topic"))
+    });
+    assert!(is_there, "{}", last_lines(&world.shore.log(), 20).join("\n"));
+    world.shore.check().unwrap();
+}
