@@ -53,6 +53,9 @@ impl Durable for Alone {
     }
 }
 
+/// A ledger, wherever it is kept.
+type Kept = Box<dyn Ledger + Send>;
+
 /// Opens what a gateway keeps, again and again as it must.
 #[derive(Debug)]
 pub(crate) struct Stores {
@@ -80,11 +83,7 @@ impl Stores {
     ///
     /// # Errors
     /// Which of them cannot be opened, and what to do about it.
-    pub(crate) fn open(
-        &mut self,
-        config: &Config,
-        now: Now,
-    ) -> Result<Opened<Region<Box<dyn Ledger + Send>>>, NotOpened> {
+    pub(crate) fn open(&mut self, config: &Config, now: Now) -> Result<Opened<Region<Kept>>, NotOpened> {
         if config.kafka.is_on() {
             return self.open_kafka(config, now);
         }
@@ -98,11 +97,7 @@ impl Stores {
     }
 
     #[cfg(feature = "kafka")]
-    fn open_kafka(
-        &mut self,
-        config: &Config,
-        now: Now,
-    ) -> Result<Opened<Region<Box<dyn Ledger + Send>>>, NotOpened> {
+    fn open_kafka(&mut self, config: &Config, now: Now) -> Result<Opened<Region<Kept>>, NotOpened> {
         use std::sync::{Arc, Mutex};
 
         use crate::ledger::kafka::KafkaLedger;
@@ -117,8 +112,8 @@ impl Stores {
         let link = Arc::new(Mutex::new(link));
         let ledger = KafkaLedger::new(Arc::clone(&link));
         // The archive beside it keeps its own marks.
-        let (mut archive, mut stores): (Option<Box<dyn Durable>>, Vec<(usize, Box<dyn Ledger + Send>)>) =
-            (None, Vec::new());
+        let mut archive: Option<Box<dyn Durable>> = None;
+        let mut stores: Vec<(usize, Kept)> = Vec::new();
         if config.archive.enabled {
             let mut own = open_ledger(&config.data_dir)?;
             let opened = open_archive(config, &mut own)?;
@@ -130,11 +125,7 @@ impl Stores {
     }
 
     #[cfg(not(feature = "kafka"))]
-    fn open_kafka(
-        &mut self,
-        _: &Config,
-        _: Now,
-    ) -> Result<Opened<Region<Box<dyn Ledger + Send>>>, NotOpened> {
+    fn open_kafka(&mut self, _: &Config, _: Now) -> Result<Opened<Region<Kept>>, NotOpened> {
         Err(NotOpened::Failed(crate::sink::kafka::WITHOUT.to_owned()))
     }
 }
@@ -142,12 +133,12 @@ impl Stores {
 /// The region on an opened ledger, and what commits, in the order of its sinks.
 fn join(
     config: &Config,
-    ledger: Box<dyn Ledger + Send>,
-    stores: Vec<(usize, Box<dyn Ledger + Send>)>,
+    ledger: Kept,
+    stores: Vec<(usize, Kept)>,
     local: impl IntoIterator<Item = Option<Box<dyn Durable>>>,
     alone: Option<Box<dyn Durable>>,
     now: Now,
-) -> Result<Opened<Region<Box<dyn Ledger + Send>>>, String> {
+) -> Result<Opened<Region<Kept>>, String> {
     let region = region_config(config);
     let sinks = region.sinks.clone();
     let region = Region::open(region, ledger, stores, now).map_err(|error| error.to_string())?;

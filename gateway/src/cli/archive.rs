@@ -95,7 +95,28 @@ pub(super) fn audit(config: &Config, options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+#[cfg(feature = "kafka")]
+fn rebuild_in_kafka(config: &Config, options: &Options) -> Result<(), Failure> {
+    let instance = entropy::bytes().map_err(|error| {
+        Failure::failed(format_args!("cannot read random bytes from the system: {error}"))
+    })?;
+    let instance = crate::sink::kafka::Instance(instance);
+    let rebuilt = crate::rebuild::rebuild_in_kafka(&config.kafka, instance, options.without_marks);
+    super::print(&format!(
+        "{}\n",
+        rebuilt.map_err(|reason| Failure::failed(format_args!("kafka: {reason}")))?
+    ))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn rebuild_in_kafka(_: &Config, _: &Options) -> Result<(), Failure> {
+    Err(Failure::failed(crate::sink::kafka::WITHOUT))
+}
+
 pub(super) fn rebuild(config: &Config, options: &Options) -> Result<(), Failure> {
+    if config.kafka.is_on() {
+        return rebuild_in_kafka(config, options);
+    }
     let archive = folder(config, options)?;
     let _lock = Lock::take(&config.data_dir).map_err(Failure::failed)?;
     let fresh = entropy::bytes().map_err(|error| {

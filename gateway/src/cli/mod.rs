@@ -45,8 +45,8 @@ usage: driftlog-gateway COMMAND [OPTIONS]
   deadletter         what Kafka or the search cluster did not take for its content: a line each
       --sink NAME      only that of `kafka` or `search`
       --json           the letters as they stand, with the documents in them
-  rebuild            make a new ledger from the archive when the ledger is lost; the gateway
-                     must not be running
+  rebuild            make a new ledger from the archive, or from Kafka's topic of records, when
+                     the ledger is lost; the gateway must not be running
       --force          replace a ledger that is there
       --without-marks  begin at the devices' bases: what was not yet acknowledged comes twice
 

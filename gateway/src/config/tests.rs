@@ -60,8 +60,8 @@ fn an_unknown_key_is_answered_with_the_nearest_known_one() {
         "gateway.toml:2: unknown key `broker.listen.port`\nhint: did you mean `broker.listen`?"
     );
     assert_eq!(
-        mistake("[kafka]\nbrokers = []\n"),
-        "gateway.toml:1: unknown key `kafka`\nhint: docs/configure-gateway.md lists every key"
+        mistake("[pulsar]\nbrokers = []\n"),
+        "gateway.toml:1: unknown key `pulsar`\nhint: docs/configure-gateway.md lists every key"
     );
 }
 
@@ -302,5 +302,29 @@ fn the_example_that_ships_is_good_and_shows_every_key() {
             line.trim_start_matches(['#', ' ']).strip_prefix(name).is_some_and(|rest| rest.starts_with(" ="))
         });
         assert!(shown, "the example does not show `{}`", key.name);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_kafka_is_said_so() {
+    let kafka = |text: &str| mistake(&format!("[kafka]\n{text}\n"));
+    assert!(kafka("brokers = [\"kafka-1\"]").contains("is not HOST:PORT"));
+    assert!(kafka("topic = \"a topic\"").contains("is not the name of a topic"));
+    assert!(kafka("ledger_topic = \"driftlog.records\"").contains("compaction would remove them"));
+    assert!(kafka("partitions = 0").contains("is not 1 or more"));
+    assert!(kafka("replication = 65").contains("is more than 64"));
+    assert!(kafka("linger_ms = 1001").contains("is more than 1000"));
+    assert!(kafka("message_bytes_max = 65535").contains("is not between"));
+    assert!(kafka("transaction_timeout_ms = 9999").contains("is not between"));
+    assert!(kafka("username = \"u\"").contains("go together"));
+    assert!(kafka("cert_file = \"c\"").contains("go together"));
+    assert!(kafka("ca_file = \"/nowhere\"").contains("tls = true"));
+    assert!(kafka("tls = true\nca_file = \"/nowhere\"").contains("/nowhere"));
+    let plain = "sasl = \"plain\"\nusername = \"u\"\npassword_file = \"/dev/null\"";
+    assert!(kafka(plain).contains("it needs tls = true"));
+    let built = Config::parse(Path::new("gateway.toml"), "[kafka]\nbrokers = [\"kafka-1:9092\"]\n");
+    match built {
+        Ok(config) => assert!(cfg!(feature = "kafka") && config.kafka.is_on()),
+        Err(error) => assert!(!cfg!(feature = "kafka") && error.to_string().contains("built without Kafka")),
     }
 }

@@ -126,6 +126,9 @@ impl ProducerContext for Told {
     }
 }
 
+/// What is done with each message: its key, its value.
+pub(super) type Each<'a> = &'a mut dyn FnMut(Option<&[u8]>, Option<&[u8]>) -> Result<(), String>;
+
 /// Reads all that is committed in one partition, from its beginning to its end as it is now.
 ///
 /// # Errors
@@ -134,7 +137,7 @@ pub(super) fn read_partition(
     config: &KafkaConfig,
     topic: &str,
     partition: i32,
-    each: &mut dyn FnMut(Option<&[u8]>, Option<&[u8]>) -> Result<(), String>,
+    each: Each<'_>,
 ) -> Result<(), String> {
     let mut client = base(config)?;
     client

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -30,10 +30,11 @@ const VERSION_KEY: &[u8] = b"ledger/version";
 /// The version that this build reads and writes.
 const VERSION: u8 = 1;
 
-/// How long a transaction is tried to be committed before its producer is given up.
-const COMMIT_MAX: Duration = Duration::from_secs(30);
-/// How long librdkafka is waited for when it has no room.
-const ROOM: Duration = Duration::from_millis(100);
+/// How long Kafka is waited for when a transaction is to be committed, and how often, before its producer
+/// is given up.
+const COMMIT: (Duration, u32) = (Duration::from_secs(10), 3);
+/// How long librdkafka is waited for when it has no room, and how often for one batch.
+const ROOM: (Duration, u32) = (Duration::from_millis(100), 300);
 
 /// What the ledger holds, for those who read it.
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -304,8 +305,7 @@ impl Session {
     fn transact(&self, config: &KafkaConfig, writes: &[Write], produce: Produce<'_>) -> Result<(), Failed> {
         let begun = self.producer.begin_transaction();
         begun.map_err(|error| self.give_up(told("begin a transaction", &error), false))?;
-        let mut sending =
-            Sending { session: self, topic: &config.topic, deadline: Instant::now() + COMMIT_MAX };
+        let mut sending = Sending { session: self, topic: &config.topic, waits: ROOM.1 };
         let sent = produce(&mut sending).and_then(|()| {
             writes.iter().try_for_each(|write| {
                 let value = write.value.as_deref();
@@ -318,10 +318,10 @@ impl Session {
 
     /// Commits what was sent.
     fn end(&self) -> Result<(), Failed> {
-        let deadline = Instant::now() + COMMIT_MAX;
+        let mut tries = COMMIT.1;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let error = match self.producer.commit_transaction(left.min(ANSWER)) {
+            tries -= 1;
+            let error = match self.producer.commit_transaction(COMMIT.0) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -330,7 +330,7 @@ impl Session {
                 KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
                 _ => false,
             };
-            if may_retry && Instant::now() < deadline {
+            if may_retry && tries > 0 {
                 continue;
             }
             // Nothing is in doubt before Kafka was asked to commit.
@@ -356,7 +356,7 @@ impl Session {
 pub(super) struct Sending<'a> {
     session: &'a Session,
     topic: &'a str,
-    deadline: Instant,
+    waits: u32,
 }
 
 impl Sending<'_> {
@@ -375,7 +375,7 @@ impl Sending<'_> {
     }
 
     fn send(
-        &self,
+        &mut self,
         topic: &str,
         key: &[u8],
         headers: Option<OwnedHeaders>,
@@ -391,11 +391,10 @@ impl Sending<'_> {
         loop {
             match self.session.producer.send(record) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if Instant::now() < self.deadline =>
-                {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if self.waits > 0 => {
                     record = back;
-                    self.session.producer.poll(ROOM);
+                    self.waits -= 1;
+                    self.session.producer.poll(ROOM.0);
                 }
                 Err((error, _)) => return Err(told(&format!("write to the topic {topic}"), &error)),
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
@@ -14,6 +15,9 @@ use super::config::KafkaConfig;
 
 /// What a message takes up beside its value: its key, its headers, and a batch's head around it.
 const MESSAGE_OVERHEAD: u64 = 1024;
+
+/// How long a topic that was just made is waited for, and how often.
+const MADE: (Duration, u32) = (Duration::from_millis(100), 100);
 
 /// The topics as they stand.
 #[derive(Clone, Debug)]
@@ -112,16 +116,17 @@ pub(super) fn ensure(config: &KafkaConfig, may_create: bool) -> Result<Topics, S
     Ok(Topics { partitions, document_bytes_max, sentences })
 }
 
+/// A topic that was just made is not known to every broker at once.
 fn metadata_with(metadata: &dyn Fn() -> Result<Metadata, String>, topic: &str) -> Result<Metadata, String> {
-    let begun = std::time::Instant::now();
-    loop {
-        let found = metadata()?;
-        // A topic that was just made is not known to every broker at once.
-        if partitions_of(&found, topic).is_some() || begun.elapsed() > ANSWER {
-            return Ok(found);
+    let mut found = metadata()?;
+    for _ in 0..MADE.1 {
+        if partitions_of(&found, topic).is_some() {
+            break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(MADE.0);
+        found = metadata()?;
     }
+    Ok(found)
 }
 
 /// Whether the topic was made now; false when it was there.

@@ -1,6 +1,6 @@
-//! Making a new ledger from the archive alone.
+//! Making a new ledger from the archive alone, or from Kafka's topic of records.
 //!
-//! When the ledger is lost, the archive still says how far each run had come: every start, gap and
+//! When the ledger is lost, what is there still says how far each run had come: every start, gap and
 //! notice, and the last record of every block carry the chain after them. The marks made from them
 //! are the ones that the lost ledger had, or, for a batch that was whole in the archive and not yet
 //! in the ledger, newer ones.
@@ -9,26 +9,23 @@
 //! Nothing is destroyed: what is cut off the end of the archive is kept in its folder `cut`, and a
 //! ledger that is replaced is kept beside the new one.
 
-use std::collections::BTreeMap;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod marks;
+
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use driftlog_proto::ids::{AckNumber, Chain, DeviceId, Lane, Place};
-use driftlog_proto::limits::RUNS_MAX;
-use driftlog_proto::receiver::notice_bit;
-
-use crate::ledger::record::{LaneRecord, Mark, RunRecord};
+#[cfg(feature = "kafka")]
+pub(crate) use self::kafka::rebuild_in_kafka;
+use self::marks::Marks;
 use crate::ledger::sled::SledLedger;
 use crate::ledger::{Ledger, LedgerError, Write};
 use crate::sink::archive::directory::{Directory, DiskError, OsDirectory};
 use crate::sink::archive::read::{self, File, Lines};
 use crate::sink::archive::state::{ARCHIVE, ArchiveId, Closed, Head, ID_KEY, Open, Stored};
 use crate::sink::archive::{read_id, write_id};
-use crate::sink::ecs::document::{Fact, Outline};
-
-/// When a run was first heard of the archive does not say. No echo is newer than this, so that
-/// none of these runs is taken for the clone of another.
-const HEARD_UNKNOWN: AckNumber = AckNumber { generation: u64::MAX, counter: u64::MAX };
+use crate::sink::ecs::document::Outline;
 
 /// How a ledger is rebuilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +167,7 @@ pub fn rebuild(
     write_id(directory, id)?;
     let files = read::files(directory)?;
     let is_headless = files.first().is_some_and(|first| first.name.number > 1);
-    let mut reader = Reader { is_headless, ..Reader::default() };
+    let mut reader = Reader { marks: Marks::new(ARCHIVE, is_headless), documents: 0, damaged_lines: 0 };
     let mut writes = vec![Write { key: ID_KEY.to_vec(), value: Some(id.0.to_vec()) }];
     let mut head = Head::default();
     let mut cut = None;
@@ -193,18 +190,16 @@ pub fn rebuild(
     }
     writes.push(head.write());
     if options.without_marks {
-        reader.lanes.clear();
+        reader.marks = Marks::new(ARCHIVE, is_headless);
     }
-    let runs = reader.lanes.values().map(|lane| lane.runs.len()).sum();
-    for ((device, lane), record) in &reader.lanes {
-        writes.push(Write { key: LaneRecord::key(device, *lane), value: Some(record.encode()) });
-    }
+    let (lanes, runs) = (reader.marks.lanes(), reader.marks.runs());
+    writes.extend(reader.marks.writes());
     ledger.commit(&writes)?;
     Ok(Rebuilt {
         archive: id,
         files: files.len(),
         documents: reader.documents,
-        lanes: reader.lanes.len(),
+        lanes,
         runs,
         cut,
         damaged_lines: reader.damaged_lines,
@@ -241,11 +236,9 @@ fn cut_off(
     Ok(Some((cut, kept)))
 }
 
-/// Follows the archive's documents to the newest place of every run.
-#[derive(Default)]
+/// Follows the archive's documents.
 struct Reader {
-    lanes: BTreeMap<(DeviceId, Lane), LaneRecord>,
-    is_headless: bool,
+    marks: Marks,
     documents: u64,
     damaged_lines: u64,
 }
@@ -269,55 +262,11 @@ impl Reader {
             self.documents += 1;
             if let Some(end) = outline.end() {
                 whole = line.end;
-                self.mark(&outline, end);
+                self.marks.follow(&outline, end);
             }
         }
         Ok(if is_last && file.stored == Stored::Plain { whole } else { lines.end() })
     }
-
-    fn mark(&mut self, outline: &Outline, end: Place) {
-        let is_headless = self.is_headless;
-        let new = || LaneRecord { runs: Vec::new(), has_forgotten: is_headless };
-        let lane = self.lanes.entry((outline.device.clone(), outline.lane)).or_insert_with(new);
-        let run = match lane.runs.iter_mut().rev().find(|known| known.run == end.run) {
-            Some(run) => run,
-            None => admit(lane, outline, end),
-        };
-        let Some(mark) = run.marks.first_mut() else { return };
-        if mark.place.seq <= end.seq {
-            mark.place = end;
-        }
-        if let Fact::Notice(notice) = outline.fact {
-            mark.notices |= notice_bit(notice);
-        }
-    }
-}
-
-/// Adds a run that its first document begins.
-fn admit<'a>(lane: &'a mut LaneRecord, outline: &Outline, end: Place) -> &'a mut RunRecord {
-    if lane.runs.len() >= RUNS_MAX {
-        // As the gateway does: the oldest run that has a child is finished, since its child was
-        // taken after it. (Without one, the oldest.)
-        let has_child = |run: &RunRecord| lane.runs.iter().any(|other| other.parent.run == run.run);
-        let oldest = lane.runs.iter().position(has_child).unwrap_or(0);
-        lane.runs.remove(oldest);
-        lane.has_forgotten = true;
-    }
-    let (parent, begin) = match outline.fact {
-        Fact::Start { parent } => (parent, end),
-        Fact::Notice(_) => (Place::ORIGIN, end),
-        _ => (Place::ORIGIN, Place { run: end.run, seq: outline.seq, chain: Chain::ROOT }),
-    };
-    lane.runs.push(RunRecord {
-        run: end.run,
-        parent,
-        begin,
-        first_heard: HEARD_UNKNOWN,
-        last_echo: AckNumber::default(),
-        marks: vec![Mark { sink: ARCHIVE.to_owned(), place: end, notices: 0 }],
-    });
-    let last = lane.runs.len() - 1;
-    &mut lane.runs[last]
 }
 
 impl Rebuilt {
