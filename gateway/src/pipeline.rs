@@ -49,6 +49,8 @@ pub trait Core {
     fn poll_down(&mut self, now: Now) -> Option<(DeviceId, Channel, Vec<u8>)>;
     /// When it wants to be asked again although nothing has happened.
     fn poll_deadline(&self) -> Mono;
+    /// Why what arrives cannot be acknowledged now, if it cannot.
+    fn hindrance(&self) -> Option<String>;
     /// How the region stands.
     fn status(&self, now: Now) -> RegionStatus;
     /// Its metrics in Prometheus' text format.
@@ -99,14 +101,12 @@ pub struct Pipeline<'a, C> {
     shell: &'a mut Shell,
     core: C,
     committers: Committers,
-    /// Why the newest batch was not made durable.
-    refused: Option<String>,
 }
 
 impl<'a, C: Core> Pipeline<'a, C> {
     /// Joins a core to the world.
     pub fn new(shell: &'a mut Shell, core: C, committers: Committers) -> Self {
-        Self { shell, core, committers, refused: None }
+        Self { shell, core, committers }
     }
 
     /// Works until it is told to stop or the ledger is in doubt.
@@ -220,12 +220,10 @@ impl<'a, C: Core> Pipeline<'a, C> {
         match &outcome {
             Ok(()) => {
                 meters.commits_done += 1;
-                self.refused = None;
             }
             Err(CommitError::Refused(reason)) => {
                 meters.commits_refused += 1;
                 log::error!("what has arrived cannot be made durable and is tried again: {reason}");
-                self.refused = Some(reason.clone());
             }
             Err(CommitError::InDoubt(reason)) => {
                 meters.commits_in_doubt += 1;
@@ -248,7 +246,7 @@ impl<'a, C: Core> Pipeline<'a, C> {
     }
 
     fn ready(&self) -> Result<(), String> {
-        if let Some(reason) = &self.refused {
+        if let Some(reason) = self.core.hindrance() {
             return Err(format!("what has arrived cannot be made durable: {reason}"));
         }
         let BrokerStatus { address, is_connected, last_error, .. } = &self.shell.broker_status;

@@ -31,8 +31,28 @@ pub struct BrokerStatus {
 /// How the region's devices stand.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RegionStatus {
+    /// The sinks, in the order in which they are counted; behind them the ledger, where no sink shares its
+    /// commits.
+    pub sinks: Vec<SinkStatus>,
     /// The devices, in the order of their names.
     pub devices: Vec<DeviceStatus>,
+}
+
+/// How a sink stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkStatus {
+    /// Its name.
+    pub sink: String,
+    /// Whether an acknowledgement waits for it.
+    pub is_required: bool,
+    /// Records that it took since the gateway started or loaded its ledger.
+    pub records: u64,
+    /// Devices that have something for it.
+    pub waiting: u64,
+    /// How often it refused a batch.
+    pub refusals: u64,
+    /// Why it refused the last one, while that waits.
+    pub refused: Option<String>,
 }
 
 /// How a device stands.

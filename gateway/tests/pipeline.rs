@@ -87,8 +87,14 @@ impl Core for Echo {
         Mono::FOREVER
     }
 
+    fn hindrance(&self) -> Option<String> {
+        let noted = self.noted.lock().unwrap();
+        matches!(noted.outcomes.last(), Some((_, "refused"))).then(|| "echo: full".to_owned())
+    }
+
     fn status(&self, _: Now) -> RegionStatus {
         RegionStatus {
+            sinks: Vec::new(),
             devices: vec![DeviceStatus { device: "pump-7".to_owned(), ..DeviceStatus::default() }],
         }
     }

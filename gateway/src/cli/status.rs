@@ -5,7 +5,7 @@ use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::status::{ClockStatus, DeviceStatus, LaneStatus, Status};
+use crate::status::{ClockStatus, DeviceStatus, LaneStatus, SinkStatus, Status};
 
 /// Time for the gateway to answer.
 const TIME_MAX: Duration = Duration::from_secs(5);
@@ -76,6 +76,15 @@ fn table(status: &Status) -> String {
     let up = duration(status.uptime_ms.saturating_mul(1_000_000));
     // Writing into a string cannot fail.
     let _ = writeln!(out, "gateway {}, up {up}; {kind} {}: {link}", status.version, broker.address);
+    for sink in &status.region.sinks {
+        let SinkStatus { sink, is_required, records, waiting, refusals, refused } = sink;
+        let kind = if *is_required { "required" } else { "best effort" };
+        let state = refused.as_ref().map_or_else(|| "up".to_owned(), |why| format!("REFUSES: {why}"));
+        let _ = writeln!(
+            out,
+            "sink {sink}, {kind}: {state}; {records} records, {waiting} devices wait, {refusals} refusals"
+        );
+    }
     if status.region.devices.is_empty() {
         out.push_str("no device has been heard of\n");
         return out;
@@ -175,6 +184,21 @@ mod tests {
                 last_error: None,
             },
             region: RegionStatus {
+                sinks: vec![
+                    SinkStatus {
+                        sink: "archive".to_owned(),
+                        is_required: true,
+                        records: 7,
+                        ..SinkStatus::default()
+                    },
+                    SinkStatus {
+                        sink: "search".to_owned(),
+                        waiting: 2,
+                        refusals: 3,
+                        refused: Some("search: 429".to_owned()),
+                        ..SinkStatus::default()
+                    },
+                ],
                 devices: vec![
                     DeviceStatus {
                         device: "pump-7".to_owned(),
@@ -195,6 +219,8 @@ mod tests {
         };
         let expected = "\
 gateway 0.1.0, up 90.0s; embedded broker 127.0.0.1:1883: connected
+sink archive, required: up; 7 records, 0 devices wait, 0 refusals
+sink search, best effort: REFUSES: search: 429; 0 records, 2 devices wait, 3 refusals
 DEVICE  LANE    LINK              NEXT  DURABLE  HELD  LAG  GAPS  LOST  DROPPED  CLOCK          NOTICES
 pump-7  bulk    up                  10        7     0    3     0     0        0  -1.5ms ±250us  -
 pump-7  urgent  up                   7        7     0    3     0     0        0  -1.5ms ±250us  -

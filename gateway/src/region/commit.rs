@@ -45,6 +45,12 @@ pub(super) struct Outlet {
     pub(super) index: Option<u32>,
     /// The index that the ledger names.
     pub(super) index_recorded: Option<u32>,
+    /// Records that the sink took.
+    pub(super) records: u64,
+    /// How often it refused a batch.
+    pub(super) refusals: u64,
+    /// Why it refused the last one, while that waits.
+    pub(super) refused: Option<String>,
 }
 
 /// A batch under way.
@@ -221,6 +227,13 @@ fn ranges<L: Ledger>(
     touched.iter().filter_map(write).collect()
 }
 
+fn records_of(entry: &Entry) -> u64 {
+    match &entry.what {
+        What::Block { header, .. } => u64::from(header.count),
+        What::Start { .. } | What::Gap { .. } | What::Notice(_) => 0,
+    }
+}
+
 impl<L: Ledger> Region<L> {
     /// A batch is durable, or is not. What is in doubt is not for the core to decide: the shell
     /// opens the region afresh.
@@ -229,8 +242,10 @@ impl<L: Ledger> Region<L> {
             |outlet: &Outlet| outlet.outstanding.as_ref().is_some_and(|one| one.batch.number == number);
         let Some(at) = self.outlets.iter().position(is_it) else { return };
         let Some(outlet) = self.outlets.get_mut(at) else { return };
-        if outcome.is_err() {
+        if let Err(error) = outcome {
             self.counters.commits_failed += 1;
+            outlet.refusals += 1;
+            outlet.refused = Some(error.reason().to_owned());
             if let Some(outstanding) = &mut outlet.outstanding {
                 let wait = (RETRY_MS.0 << outstanding.retries.min(7)).min(RETRY_MS.1);
                 outstanding.retries = outstanding.retries.saturating_add(1);
@@ -240,6 +255,8 @@ impl<L: Ledger> Region<L> {
         }
         let Some(Outstanding { batch, lanes, planned, .. }) = outlet.outstanding.take() else { return };
         self.counters.commits += 1;
+        outlet.refused = None;
+        outlet.records += batch.entries.iter().map(records_of).sum::<u64>();
         if matches!(self.keeping(at), Keeping::Behind { .. }) {
             self.taken(&batch);
             if let Some(outlet) = self.outlets.get_mut(at) {

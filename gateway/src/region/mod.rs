@@ -287,6 +287,10 @@ impl<L: Ledger> Core for Region<L> {
         Self::poll_deadline(self)
     }
 
+    fn hindrance(&self) -> Option<String> {
+        Self::hindrance(self)
+    }
+
     fn status(&self, now: Now) -> RegionStatus {
         Self::status(self, now)
     }

@@ -10,7 +10,7 @@ use driftlog_proto::time::Now;
 use super::device::Device;
 use super::lane::LaneState;
 use super::{Refused, Region};
-use crate::status::{ClockStatus, DeviceStatus, LaneStatus, RegionStatus};
+use crate::status::{ClockStatus, DeviceStatus, LaneStatus, RegionStatus, SinkStatus};
 use crate::web::metrics::{Kind, MetricDoc};
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> MetricDoc {
@@ -68,6 +68,20 @@ const LANE_LAG: MetricDoc = gauge(
     &["device", "lane"],
     "Records that the device has and the sinks have not, as far as it has said.",
 );
+const SINK_RECORDS: MetricDoc =
+    counter("driftlog_gateway_sink_records_total", &["sink"], "Records that a sink took.");
+const SINK_REFUSALS: MetricDoc = counter(
+    "driftlog_gateway_sink_refusals_total",
+    &["sink"],
+    "Batches that a sink refused; each is tried again.",
+);
+const SINK_UP: MetricDoc = gauge(
+    "driftlog_gateway_sink_up",
+    &["sink"],
+    "1 unless the sink refused its last batch, which waits; the page says why.",
+);
+const SINK_WAITING: MetricDoc =
+    gauge("driftlog_gateway_sink_waiting_devices", &["sink"], "Devices that have something for a sink.");
 const CLOCK_BOUND: MetricDoc = gauge(
     "driftlog_gateway_clock_bound_seconds",
     &["device"],
@@ -88,6 +102,10 @@ pub const REGION_METRICS: &[MetricDoc] = &[
     NACKS,
     DEVICES,
     MEMORY,
+    SINK_RECORDS,
+    SINK_REFUSALS,
+    SINK_UP,
+    SINK_WAITING,
     LANE_NEXT,
     LANE_LAG,
     CLOCK_BOUND,
@@ -98,8 +116,33 @@ impl<L> Region<L> {
     #[must_use]
     pub fn status(&self, now: Now) -> RegionStatus {
         RegionStatus {
+            sinks: self.sinks_status(),
             devices: self.devices.iter().map(|(id, device)| self.device_status(id, device, now)).collect(),
         }
+    }
+
+    fn sinks_status(&self) -> Vec<SinkStatus> {
+        let sinks = self.outlets.iter().enumerate().map(|(at, outlet)| {
+            let role = self.config.sinks.get(at);
+            SinkStatus {
+                sink: role.map_or_else(|| "ledger".to_owned(), |role| role.name.clone()),
+                is_required: role.is_none_or(|role| role.is_required),
+                records: outlet.records,
+                waiting: outlet.waiting.len() as u64,
+                refusals: outlet.refusals,
+                refused: outlet.refused.clone(),
+            }
+        });
+        sinks.collect()
+    }
+
+    /// Why what arrives cannot be acknowledged now: what the required sinks say that refuse.
+    #[must_use]
+    pub fn hindrance(&self) -> Option<String> {
+        let refusing = self.sinks_status().into_iter().filter(|sink| sink.is_required);
+        let reasons: Vec<String> =
+            refusing.filter_map(|sink| Some(format!("{}: {}", sink.sink, sink.refused?))).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     fn device_status(&self, id: &DeviceId, device: &Device, now: Now) -> DeviceStatus {
@@ -185,7 +228,20 @@ impl<L> Region<L> {
         DEVICES.sample(out, &["connected"], connected)?;
         DEVICES.sample(out, &["silent"], self.devices.len() - connected)?;
         MEMORY.write(out, self.memory_bytes)?;
+        self.sink_metrics(out)?;
         self.lane_metrics(out)
+    }
+
+    fn sink_metrics(&self, out: &mut &mut dyn fmt::Write) -> fmt::Result {
+        let sinks = self.sinks_status();
+        let mut each = |metric: &MetricDoc, value: fn(&SinkStatus) -> u64| {
+            metric.describe(out)?;
+            sinks.iter().try_for_each(|sink| metric.sample(out, &[&sink.sink], value(sink)))
+        };
+        each(&SINK_RECORDS, |sink| sink.records)?;
+        each(&SINK_REFUSALS, |sink| sink.refusals)?;
+        each(&SINK_UP, |sink| u64::from(sink.refused.is_none()))?;
+        each(&SINK_WAITING, |sink| sink.waiting)
     }
 
     fn lane_metrics(&self, out: &mut &mut dyn fmt::Write) -> fmt::Result {

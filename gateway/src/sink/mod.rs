@@ -94,3 +94,13 @@ pub enum CommitError {
     /// Another gateway has the ledger now: this one must end.
     Superseded(String),
 }
+
+impl CommitError {
+    /// What went wrong, for people.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Refused(reason) | Self::InDoubt(reason) | Self::Superseded(reason) => reason,
+        }
+    }
+}

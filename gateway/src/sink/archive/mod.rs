@@ -258,7 +258,11 @@ impl Archive {
     fn close(&mut self) -> Result<(), DiskError> {
         self.flush()?;
         if self.is_poisoned {
-            // Only committed bytes are in it, and those were durable before the sync that failed.
+            // Its committed bytes were durable before the sync that failed. What it had beyond them comes
+            // again in the next file: without a ledger nobody could tell afterwards which of the two counts.
+            if let Some(file) = &mut self.file {
+                file.sync()?;
+            }
             self.is_poisoned = false;
         } else {
             self.sync_file()?;

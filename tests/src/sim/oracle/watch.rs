@@ -144,7 +144,7 @@ impl Reached {
             // An index had it, the ledger did not say so, and the device has dropped it since: it is
             // declared gone although it is there, which an audit tells.
             What::Gap { from, to, .. } if kind == SinkKind::Index => {
-                let from = known.map_or(from.0, |reached| from.0.max(reached.min(to.0)));
+                let from = known.map_or(from.0, |reached| from.0.max(reached));
                 let to = known.map_or(to.0, |reached| to.0.max(reached));
                 self.extend(name, known, from, to, at);
             }

@@ -60,6 +60,8 @@ fn strike_sink(world: &mut World, fault: Fault, until: i64, random: &mut Random)
             kind.iter().for_each(|kind| world.agenda.put(until, Cure::SinkUp(*kind)));
         }
         Fault::SinkAdded => add_sink(world, random),
+        // Two gateways with different sinks would each begin the other's anew.
+        Fault::SinkRemoved if world.rival.is_some() => {}
         Fault::SinkRemoved => {
             world.shore.config.sinks.pop();
             world.kill_gateway(false);
