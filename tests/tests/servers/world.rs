@@ -124,6 +124,7 @@ impl<S: Server> World<S> {
     }
 
     /// Another gateway over the same server, which runs already.
+    #[cfg(feature = "kafka")]
     pub(crate) fn second(&self, more: &str) -> Shore {
         let settings = GatewaySettings {
             more: self.server.section(more),
