@@ -92,8 +92,9 @@ impl Cursor {
 }
 
 /// The key of a file: from what is the same at every first reading of it, so that a restart before
-/// its first cursor is sealed finds the same key. `generation` tells apart what has equal
-/// beginnings: a file that was truncated and began with the same line.
+/// its first cursor is sealed finds the same key. What a file holds once it was truncated is told apart by
+/// the key of what it held before, which stands before its first line; `generation` tells apart what is
+/// known and has equal beginnings for all that.
 pub(crate) fn file_key(stat: (u64, u64), first_line: &[u8], generation: u64) -> u64 {
     let hash = Fnv::EMPTY.and_number(stat.0).and_number(stat.1).and_number(generation).and(first_line);
     hash.mixed()

@@ -6,6 +6,7 @@ use super::cursor::Cursor;
 use super::files::{FileError, Files, Kind, Stat};
 use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor, HEAD_BYTES_MAX, Head};
 use super::fit::{Fit, fit, holds, is_beginning_of};
+use super::line::Within;
 use super::names::{directory, file_name, is_compressed, is_rotation_of, join};
 use super::table::{Entry, Leaving, Open, Role, Seal};
 use super::turn::unused_key;
@@ -49,6 +50,13 @@ impl Evidence {
             Self::Some => u64::from(EVIDENCE_BYTES_MIN),
             Self::Most => HEAD_BYTES_MAX as u64,
         }
+    }
+
+    /// Of a file that was not seen to be truncated nor read to its end, and is not there: it may have been
+    /// removed, and many a file's first line begins as another's did.
+    fn of_closed(self, cursor: &Cursor, is_finished: bool) -> Self {
+        let is_in_first_line = matches!(cursor.within, Within::Line { begun: 0, .. });
+        if self == Self::Any && is_in_first_line && !is_finished { Self::Some } else { self }
     }
 }
 
@@ -140,6 +148,7 @@ impl<F: Files> Sources<F> {
                     (is_enough && is_beginning_of(&mut self.files, copy, len, &original.handle)?, None)
                 }
                 None => {
+                    let evidence = evidence.of_closed(&other.cursor, other.is_finished);
                     let fit = fit(&mut self.files, &open.handle, len, &other.cursor)?;
                     let is_enough = u64::from(other.cursor.head.bytes) >= evidence.bytes_min();
                     (is_enough && is_believed(fit, evidence), Some(fit))
@@ -292,7 +301,8 @@ impl<F: Files> Sources<F> {
     /// Looks for a closed file beside where it was: renamed, or copied, under a rotation's name that
     /// no pattern may lead to.
     pub(crate) fn find_beside(&mut self, slot: usize, now: Mono) -> bool {
-        let Some(cursor) = self.table.entry(slot).map(|entry| entry.cursor.clone()) else { return false };
+        let Some(entry) = self.table.entry(slot) else { return false };
+        let (cursor, is_finished) = (entry.cursor.clone(), entry.is_finished);
         for path in self.siblings(&cursor.path) {
             let Ok(stat) = self.files.stat(&path) else { continue };
             if self.table.with_file(stat.dev, stat.ino).is_some() {
@@ -304,7 +314,7 @@ impl<F: Files> Sources<F> {
             else {
                 continue;
             };
-            if !is_it && u64::from(cursor.head.bytes) < evidence.bytes_min() {
+            if !is_it && u64::from(cursor.head.bytes) < evidence.of_closed(&cursor, is_finished).bytes_min() {
                 continue;
             }
             let Ok(handle) = self.files.open(&path) else { continue };

@@ -118,7 +118,7 @@ impl<F: Files> Sources<F> {
     pub(crate) fn truncated(&mut self, slot: usize, now: Mono) {
         let Some(entry) = self.table.entry_mut(slot) else { return };
         let Some(mut open) = entry.close(now) else { return };
-        let (key, path) = (entry.key, entry.cursor.path.clone());
+        let (key, path) = (entry.key.or(entry.replaces), entry.cursor.path.clone());
         let offset = entry.cursor.here.offset;
         entry.is_finished = true;
         let Ok(stat) = self.files.stat_open(&open.handle) else { return };
@@ -128,6 +128,7 @@ impl<F: Files> Sources<F> {
         fresh.leaving = open.leaving;
         let mut next = Entry::fresh(Cursor::start(path.clone(), &stat, self.boot), fresh);
         next.after = key.map(|key| After { key, until_sealed: true });
+        next.replaces = key;
         let next = self.table.insert(next);
         self.queue.retain(|ready| *ready != Ready::File(slot));
         self.enqueue(next);

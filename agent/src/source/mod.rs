@@ -16,7 +16,8 @@
 //!
 //! Its `file` key is made from inode, birth and first line when the first line is given out, so a
 //! restart that finds no cursor yet makes the same key again. A key is never used for other bytes:
-//! what is truncated goes on under another key.
+//! what is truncated goes on under another key, which is made from the old one too; so that one is
+//! remembered until the new one is durable.
 //!
 //! # What is decided where it is not clear
 //! - *Same boot, shorter or other bytes before the cursor*: truncated (or replaced with the inode
@@ -27,8 +28,9 @@
 //!   only if nothing agrees, for then it is another file.
 //! - *A copy is believed* when head and the bytes at the cursor agree, it was not made before its
 //!   original, and it is either known to be younger (by its birth or, where that is not known, because it was
-//!   written after the original was first seen) or at least 256 bytes were compared. In doubt a file
-//!   is new: a line twice is better than a line lost.
+//!   written after the original was first seen) or at least 256 bytes were compared. These must agree
+//!   too with a file of which a part of its first line was read, and which vanished without being seen
+//!   truncated or read to its end: it may have been removed, and another's first line begins alike. In doubt a file is new: a line twice is better than a line lost.
 //! - *Same path, other inode*: a new file, unless all of a 1,024-byte head and the bytes at the
 //!   cursor of a file that is gone agree (a file system was moved).
 //! - *Renamed to where no pattern leads*: followed to its end through the open file, an hour past

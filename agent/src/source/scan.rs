@@ -204,6 +204,7 @@ impl<F: Files> Sources<F> {
         let (key, path, offset) = (entry.key, place.path.clone(), entry.cursor.here.offset);
         let mut fresh = Entry::fresh(place, open);
         fresh.after = key.map(|key| After { key, until_sealed: true });
+        fresh.replaces = key;
         let slot = self.table.insert(fresh);
         self.enqueue(slot);
         let what = if is_same_boot { "was truncated or replaced" } else { "holds other bytes" };
@@ -304,7 +305,8 @@ impl<F: Files> Sources<F> {
 
     /// Forgets what did not come back in time, or for which there is no room. The time of a file that may
     /// be there, and only cannot be looked at, opened or read, or for which there is no room among those that
-    /// are followed, does not run.
+    /// are followed, does not run. What was truncated is known until what took its place has a key: the two
+    /// may begin alike.
     fn expire(&mut self, found: &Found, now: Mono) {
         let boot = self.boot;
         let mut closed: Vec<(Mono, usize)> = Vec::new();
@@ -317,8 +319,13 @@ impl<F: Files> Sources<F> {
         }
         closed.sort_unstable();
         let excess = closed.len().saturating_sub(CLOSED_MAX);
+        let replaced = self.table.replaced();
         for (index, (since, slot)) in closed.into_iter().enumerate() {
             if index >= excess && now.ms_since(since) < CLOSED_WAIT_MS {
+                continue;
+            }
+            let key = self.table.entry(slot).and_then(|entry| entry.key);
+            if key.is_some_and(|key| replaced.contains(&key)) {
                 continue;
             }
             if let Some(entry) = self.table.entry(slot).filter(|entry| !entry.is_finished) {

@@ -3,6 +3,8 @@
 //! An entry whose file is not open is remembered for a while ([`CLOSED_WAIT_MS`]): its file may
 //! come back under another name or once a file system is mounted, and must not be read again.
 
+use std::collections::BTreeSet;
+
 use driftlog_proto::time::Mono;
 
 use super::cursor::Cursor;
@@ -124,6 +126,8 @@ pub(crate) struct Entry<H> {
     /// A cursor with this key was offered to the spool, or came from it.
     pub(crate) is_in_spool: bool,
     pub(crate) after: Option<After>,
+    /// The key of what the same file held until it was truncated: its own is made from it.
+    pub(crate) replaces: Option<u64>,
     pub(crate) open: Option<Open<H>>,
     /// Since when it is not open; none while it is, and before the first scan.
     pub(crate) closed_at: Option<Mono>,
@@ -142,6 +146,7 @@ impl<H> Entry<H> {
             has_unsealed_lines: false,
             is_in_spool: false,
             after: None,
+            replaces: None,
             open: Some(open),
             closed_at: None,
             is_finished: false,
@@ -158,6 +163,7 @@ impl<H> Entry<H> {
             has_unsealed_lines: false,
             is_in_spool: true,
             after: None,
+            replaces: None,
             open: None,
             closed_at: None,
             is_finished: false,
@@ -238,6 +244,12 @@ impl<H> Table<H> {
         self.iter()
             .find(|(_, e)| e.open.is_some() && e.cursor.dev == dev && e.cursor.ino == ino)
             .map(|(slot, _)| slot)
+    }
+
+    /// The keys that are to be known until a file that was truncated has a durable key of its own.
+    pub(crate) fn replaced(&self) -> BTreeSet<u64> {
+        let has_none = |entry: &Entry<H>| entry.key.is_none() || !entry.is_in_spool;
+        self.iter().filter(|(_, entry)| has_none(entry)).filter_map(|(_, entry)| entry.replaces).collect()
     }
 
     pub(crate) fn open_count(&self) -> usize {

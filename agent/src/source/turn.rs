@@ -172,7 +172,9 @@ impl<F: Files> Sources<F> {
         let first_line = newline(head).map_or(head, |end| head.get(..=end).unwrap_or(head));
         let Some(entry) = self.table.entry(slot) else { return 0 };
         let stat = (entry.cursor.ino, entry.cursor.born);
-        let key = unused_key(&self.table, stat, first_line);
+        let replaced = entry.replaces.map(u64::to_le_bytes);
+        let seed = [replaced.as_ref().map_or(&[][..], |key| key), first_line].concat();
+        let key = unused_key(&self.table, stat, &seed);
         if let Some(entry) = self.table.entry_mut(slot) {
             entry.key = Some(key);
         }

@@ -39,6 +39,24 @@ fn a_file_from_before_that_looks_like_a_copy_is_read_where_times_of_birth_are_no
     rig.assert_contents(&[&lines("same", 0..1), &lines("same", 0..3)]);
 }
 
+/// Of a file that was removed its first 19 bytes were known, as a part of a line: another that began with
+/// them was read from there on under its key, and its own first bytes never came.
+#[test]
+fn a_file_that_begins_like_one_that_was_removed_is_not_taken_for_its_copy() {
+    for (pattern, is_read) in [("/log/**", true), ("/log/*.log", false)] {
+        let mut rig = rig(&[pattern]);
+        rig.files.append("/log/a.log", b"WARN device-0.1 000");
+        rig.drain();
+        rig.kill();
+        rig.files.remove("/log/a.log");
+        rig.files.append("/log/a.log.1", b"WARN device-0.1 0007 of another\n");
+        rig.start();
+        rig.drain();
+        let all: [&[u8]; 2] = [b"WARN device-0.1 000", b"WARN device-0.1 0007 of another\n"];
+        rig.assert_contents(&all[..1 + usize::from(is_read)]);
+    }
+}
+
 /// A file whose first lines were polled and whose first cursor alone is durable, as when the power
 /// goes between the urgent lane's seal and the bulk lane's. Returns its key.
 fn placed(rig: &mut Rig<SimFiles>, content: &[u8]) -> u64 {

@@ -445,3 +445,30 @@ fn a_file_that_was_filled_again_with_the_same_end_is_another_by_its_head() {
     let after = [content("another\n"), b"and more\n".to_vec()].concat();
     rig.assert_contents(&[&content("one day\n"), &after]);
 }
+
+/// The key of the old bytes was forgotten after a quarter of an hour, and given to the new ones.
+#[test]
+fn a_truncated_file_that_begins_with_the_same_line_much_later_has_another_key() {
+    let line = b"the same line, whatever follows\n".as_slice();
+    for (stops, reboots) in [(false, false), (true, false), (true, true)] {
+        let mut rig = rig(&["/log/**"]);
+        for round in 0..3 {
+            rig.files.append("/log/a.log", line);
+            rig.drain();
+            rig.files.truncate("/log/a.log", 0);
+            rig.drain();
+            rig.pass_ms(2 * table::CLOSED_WAIT_MS);
+            rig.drain();
+            assert_eq!(rig.cursors.len(), 1, "round {round}: the old bytes' alone");
+            if stops {
+                rig.kill();
+                rig.boot.0[0] += u8::from(reboots);
+                rig.start();
+                rig.drain();
+                rig.pass_ms(2 * table::CLOSED_WAIT_MS);
+                rig.drain();
+            }
+        }
+        rig.assert_contents(&[line; 3]);
+    }
+}

@@ -331,3 +331,20 @@ fn a_cursor_of_another_version_is_dropped_with_a_notice() {
     let keys_after: Vec<u64> = rig.cursors.keys().copied().collect();
     assert_eq!(keys_after, keys, "the urgent lane still knows the file by its key");
 }
+
+/// Its key was made from its first 256 bytes, which are those from before the power cut, once the old key was
+/// forgotten: what came then did not follow what had come under it.
+#[test]
+fn a_long_line_that_a_power_cut_made_shorter_has_another_key_however_late_it_is_read() {
+    let mut rig = rig(&["/log/**"]);
+    rig.files.append("/log/a.log", &[b'x'; 47_494]);
+    assert_eq!(rig.poll(usize::MAX), 1, "a part, and the rest waits");
+    rig.seal();
+    rig.reboot();
+    rig.files.truncate("/log/a.log", 21_635);
+    rig.start();
+    assert_eq!(rig.poll(usize::MAX), 0);
+    rig.pass_ms(2 * table::CLOSED_WAIT_MS);
+    rig.drain();
+    rig.assert_contents(&[&[b'x'; 32_768], &[b'x'; 21_635]]);
+}
