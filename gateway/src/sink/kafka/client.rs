@@ -3,13 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Message as _};
 
 use super::config::{Compression, KafkaConfig, Sasl};
 
@@ -153,12 +153,16 @@ pub(super) fn read_partition(
     let consumer: BaseConsumer<Told> = client.create_with_context(Told::default()).map_err(failed)?;
     let mut assigned = TopicPartitionList::new();
     assigned.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+    // Where somebody else goes on writing there is no end but this one.
+    let (_, end) = consumer.fetch_watermarks(topic, partition, ANSWER).map_err(failed)?;
     consumer.assign(&assigned).map_err(failed)?;
     loop {
         match consumer.poll(ANSWER) {
             Some(Ok(message)) => {
-                use rdkafka::Message as _;
                 each(message.key(), message.payload())?;
+                if message.offset() + 1 >= end {
+                    return Ok(());
+                }
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
             Some(Err(error)) => match error.rdkafka_error_code() {

@@ -33,6 +33,11 @@ const VERSION: u8 = 1;
 /// How long Kafka is waited for when a transaction is to be committed, and how often, before its producer
 /// is given up.
 const COMMIT: (Duration, u32) = (Duration::from_secs(10), 3);
+/// A gateway that was fenced waits this long before it looks who did it: the other one names itself in the
+/// ledger within it.
+const FENCED: Duration = Duration::from_secs(10);
+/// How often a gateway that takes over begins, should the earlier one come between.
+const TAKE_OVER: u32 = 3;
 /// How long librdkafka is waited for when it has no room, and how often for one batch.
 const ROOM: (Duration, u32) = (Duration::from_millis(100), 300);
 
@@ -133,6 +138,8 @@ pub(crate) struct Link {
     number: u64,
     /// A commit by the number its caller gave it, and its transaction's, that may have been committed.
     doubt: Option<(u64, u64)>,
+    /// The last session was fenced: by another gateway, or since Kafka gave up its transaction.
+    is_fenced: bool,
 }
 
 struct Session {
@@ -161,6 +168,7 @@ impl Link {
             session: None,
             number: 0,
             doubt: None,
+            is_fenced: false,
         }
     }
 
@@ -195,6 +203,7 @@ impl Link {
             }
             Err(failed) => {
                 self.session = None;
+                self.is_fenced = failed.is_fenced;
                 self.doubt = commit.filter(|_| failed.is_in_doubt).map(|commit| (commit, owner.number));
                 Err(Trouble::Refused(format!("kafka: {}", failed.reason)))
             }
@@ -211,40 +220,61 @@ impl Link {
         if self.session.is_some() {
             return Ok(());
         }
-        let refused = |reason: String| Trouble::Refused(format!("kafka: {reason}"));
         let topics = topics::ensure(&self.config, self.config.create_topics).map_err(refused)?;
         topics.sentences.iter().for_each(|sentence| log::info!("{sentence}"));
-        let client = client::producer(&self.config).map_err(refused)?;
-        let producer = BaseProducer::from_config_and_context(&client, Told::default());
-        let producer = producer.map_err(|error| refused(told("set up Kafka's client", &error)))?;
-        let fenced = producer.init_transactions(ANSWER);
-        fenced.map_err(|error| refused(told("begin with transactions", &error)))?;
+        if self.takes_over {
+            return self.take_over(topics);
+        }
+        // Before it fences whoever is there it looks who that is.
+        if std::mem::take(&mut self.is_fenced) {
+            std::thread::sleep(FENCED);
+        }
+        self.own(&read(&self.config).map_err(refused)?)?;
+        let session = Session::begin(&self.config, topics)?;
         let entries = read(&self.config).map_err(refused)?;
-        let owner = Owner::of(&entries)?;
-        if !self.takes_over && owner.is_some_and(|owner| owner.instance != self.instance) {
+        self.number = self.own(&entries)?;
+        self.entries.replace(entries);
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// The number of the last transaction in a ledger that is this gateway's.
+    fn own(&self, entries: &Entries) -> Result<u64, Trouble> {
+        let owner = Owner::of(entries)?;
+        if owner.is_some_and(|owner| owner.instance != self.instance) {
             return Err(Trouble::Superseded(format!(
                 "another gateway has taken over the ledger in the topic {}",
                 self.config.ledger_topic
             )));
         }
-        self.number = owner.map_or(0, |owner| owner.number);
-        let session = Session { producer, topics };
-        if self.takes_over {
+        Ok(owner.map_or(0, |owner| owner.number))
+    }
+
+    /// Takes the ledger from whoever had it, who may not have noticed and come between.
+    fn take_over(&mut self, topics: Topics) -> Result<(), Trouble> {
+        let mut tries = TAKE_OVER;
+        loop {
+            tries -= 1;
+            let session = Session::begin(&self.config, topics.clone())?;
+            let entries = read(&self.config).map_err(refused)?;
             self.check(&entries, &session).map_err(refused)?;
             // From here on whoever had the ledger knows that it was taken over.
-            let owner = Owner { instance: self.instance, number: self.number + 1 };
+            let number = Owner::of(&entries)?.map_or(0, |owner| owner.number) + 1;
+            let owner = Owner { instance: self.instance, number };
             let writes = [owner.write(), Write { key: VERSION_KEY.to_vec(), value: Some(vec![VERSION]) }];
-            let begun = session.transact(&self.config, &writes, &mut |_| Ok(()));
-            begun.map_err(|failed| refused(failed.reason))?;
-            self.entries.replace(entries);
-            self.entries.apply(&writes);
-            self.number = owner.number;
-            self.takes_over = false;
-        } else {
-            self.entries.replace(entries);
+            match session.transact(&self.config, &writes, &mut |_| Ok(())) {
+                Ok(()) => {
+                    self.entries.replace(entries);
+                    self.entries.apply(&writes);
+                    (self.number, self.takes_over, self.session) = (number, false, Some(session));
+                    return Ok(());
+                }
+                Err(failed) if failed.is_fenced && tries > 0 => {
+                    log::info!("kafka: the gateway that had the ledger came between; once more");
+                }
+                Err(failed) => return Err(refused(failed.reason)),
+            }
         }
-        self.session = Some(session);
-        Ok(())
     }
 
     /// Whether the ledger is one that this build can go on with.
@@ -278,6 +308,10 @@ impl Link {
     }
 }
 
+fn refused(reason: String) -> Trouble {
+    Trouble::Refused(format!("kafka: {reason}"))
+}
+
 /// The ledger as it is committed.
 ///
 /// # Errors
@@ -299,12 +333,33 @@ struct Failed {
     reason: String,
     /// It may have been committed.
     is_in_doubt: bool,
+    /// Another producer has this one's transactional id, or Kafka gave up its transaction.
+    is_fenced: bool,
+}
+
+fn is_fenced(error: &KafkaError) -> bool {
+    let fenced =
+        [RDKafkaErrorCode::Fenced, RDKafkaErrorCode::ProducerFenced, RDKafkaErrorCode::InvalidProducerEpoch];
+    error.rdkafka_error_code().is_some_and(|code| fenced.contains(&code))
 }
 
 impl Session {
+    /// A producer that has fenced all others of its transactional id and ended what they left open.
+    fn begin(config: &KafkaConfig, topics: Topics) -> Result<Self, Trouble> {
+        let client = client::producer(config).map_err(refused)?;
+        let producer = BaseProducer::from_config_and_context(&client, Told::default());
+        let producer = producer.map_err(|error| refused(told("set up Kafka's client", &error)))?;
+        let fenced = producer.init_transactions(ANSWER);
+        fenced.map_err(|error| refused(told("begin with transactions", &error)))?;
+        Ok(Self { producer, topics })
+    }
+
     fn transact(&self, config: &KafkaConfig, writes: &[Write], produce: Produce<'_>) -> Result<(), Failed> {
         let begun = self.producer.begin_transaction();
-        begun.map_err(|error| self.give_up(told("begin a transaction", &error), false))?;
+        begun.map_err(|error| Failed {
+            is_fenced: is_fenced(&error),
+            ..self.give_up(told("begin a transaction", &error), false)
+        })?;
         let mut sending = Sending { session: self, topic: &config.topic, waits: ROOM.1 };
         let sent = produce(&mut sending).and_then(|()| {
             writes.iter().try_for_each(|write| {
@@ -335,7 +390,8 @@ impl Session {
             }
             // Nothing is in doubt before Kafka was asked to commit.
             let is_asked = !matches!(error, KafkaError::Flush(_));
-            return Err(self.give_up(told("commit a transaction", &error), is_asked));
+            let failed = self.give_up(told("commit a transaction", &error), is_asked);
+            return Err(Failed { is_fenced: is_fenced(&error), ..failed });
         }
     }
 
@@ -348,7 +404,10 @@ impl Session {
             .flush(Duration::from_secs(1))
             .and_then(|()| self.producer.abort_transaction(Duration::from_secs(5)));
         let cause = first.map_or_else(String::new, |code| format!("{code}{}; ", hint(code)));
-        Failed { reason: format!("{cause}{reason}"), is_in_doubt: may_be_committed && is_aborted.is_err() }
+        // What is sent by one that was fenced is not taken either.
+        let is_fenced = is_aborted.as_ref().err().is_some_and(is_fenced);
+        let is_in_doubt = may_be_committed && is_aborted.is_err();
+        Failed { reason: format!("{cause}{reason}"), is_in_doubt, is_fenced }
     }
 }
 
