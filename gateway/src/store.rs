@@ -62,7 +62,7 @@ pub(crate) struct Stores {
     #[cfg(feature = "kafka")]
     instance: crate::sink::kafka::Instance,
     /// From the second time on it does not take a ledger from another gateway.
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka can be taken over"))]
+    #[cfg(feature = "kafka")]
     has_opened: bool,
 }
 
@@ -75,6 +75,7 @@ impl Stores {
         Ok(Self {
             #[cfg(feature = "kafka")]
             instance: crate::sink::kafka::Instance(instance),
+            #[cfg(feature = "kafka")]
             has_opened: false,
         })
     }
@@ -87,12 +88,12 @@ impl Stores {
         if config.kafka.is_on() {
             return self.open_kafka(config, now);
         }
-        let mut ledger = open_ledger(&config.data_dir)?;
-        let archive = config.archive.enabled.then(|| open_archive(config, &mut ledger)).transpose()?;
-        let archive = archive.map(|archive| Box::new(Store { archive, ledger: ledger.clone() }));
-        let alone: Option<Box<dyn Durable>> =
-            if archive.is_none() { Some(Box::new(Alone(ledger.clone()))) } else { None };
-        let archive = archive.map(|archive| archive as Box<dyn Durable>);
+        let ledger = open_ledger(&config.data_dir)?;
+        let (archive, alone) = if config.archive.enabled {
+            (Some(open_store(config, &ledger)?), None)
+        } else {
+            (None, Some(Box::new(Alone(ledger.clone())) as Box<dyn Durable>))
+        };
         Ok(join(config, Box::new(ledger), Vec::new(), [archive], alone, now)?)
     }
 
@@ -115,9 +116,8 @@ impl Stores {
         let mut archive: Option<Box<dyn Durable>> = None;
         let mut stores: Vec<(usize, Kept)> = Vec::new();
         if config.archive.enabled {
-            let mut own = open_ledger(&config.data_dir)?;
-            let opened = open_archive(config, &mut own)?;
-            archive = Some(Box::new(Store { archive: opened, ledger: own.clone() }));
+            let own = open_ledger(&config.data_dir)?;
+            archive = Some(open_store(config, &own)?);
             stores.push((1, Box::new(own)));
         }
         let kafka: Box<dyn Durable> = Box::new(Kafka::new(link));
@@ -150,11 +150,13 @@ fn join(
     Ok(Opened { core: region, durables })
 }
 
-fn open_archive(config: &Config, ledger: &mut SledLedger) -> Result<Archive, String> {
+/// The archive on its ledger.
+fn open_store(config: &Config, ledger: &SledLedger) -> Result<Box<dyn Durable>, String> {
+    let mut ledger = ledger.clone();
     let directory = OsDirectory::new(config.data_dir.join(ARCHIVE_FOLDER));
     let fresh = ArchiveId(entropy::bytes().map_err(|error| format!("cannot read random bytes: {error}"))?);
-    let archive = Archive::open(Box::new(directory), config.archive.clone(), ledger, fresh);
-    archive.map_err(|error| error.to_string())
+    let archive = Archive::open(Box::new(directory), config.archive.clone(), &mut ledger, fresh);
+    Ok(Box::new(Store { archive: archive.map_err(|error| error.to_string())?, ledger }))
 }
 
 fn open_ledger(data_dir: &Path) -> Result<SledLedger, String> {

@@ -35,9 +35,8 @@ pub(crate) fn rebuild_in_kafka(
             Ok(())
         })?;
     }
-    let writes: Vec<_> = marks.writes().collect();
-    link.write(&writes).map_err(Trouble::reason)?;
     let (runs, lanes) = (marks.runs(), marks.lanes());
+    link.make_ledger(marks.writes().collect()).map_err(Trouble::reason)?;
     let hint = if damaged > 0 {
         format!("\n{damaged} messages are no documents\nhint: see `driftlog-gateway audit --sink kafka`")
     } else {

@@ -11,15 +11,7 @@ use super::device::Device;
 use super::lane::LaneState;
 use super::{Refused, Region};
 use crate::status::{ClockStatus, DeviceStatus, LaneStatus, RegionStatus, SinkStatus};
-use crate::web::metrics::{Kind, MetricDoc};
-
-const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> MetricDoc {
-    MetricDoc { name, kind: Kind::Counter, labels, help }
-}
-
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> MetricDoc {
-    MetricDoc { name, kind: Kind::Gauge, labels, help }
-}
+use crate::web::metrics::{MetricDoc, counter, gauge};
 
 const RECORDS: MetricDoc =
     counter("driftlog_gateway_records_total", &[], "Records made durable in the sinks.");

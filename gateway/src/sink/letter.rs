@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// What a letter may take up beside its document.
+#[cfg(any(feature = "kafka", test))]
 const LETTER_BYTES: usize = 4096;
 
 /// The letter in place of a document, without a newline: what says whose it is stays as it is, the
@@ -12,7 +13,7 @@ pub(super) fn of(source: &[u8], why: &str) -> Vec<u8> {
 }
 
 /// The letter in place of a document that is too large: as much of its text as is sure to fit.
-#[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka bounds a document"))]
+#[cfg(any(feature = "kafka", test))]
 pub(super) fn cut(source: &[u8], why: &str, bytes_max: usize) -> Vec<u8> {
     // What is escaped once more grows to twice its length at most.
     let room = bytes_max.saturating_sub(LETTER_BYTES) / 2;

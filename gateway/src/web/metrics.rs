@@ -88,11 +88,19 @@ fn escape(out: &mut impl Write, value: &str) -> fmt::Result {
     Ok(())
 }
 
-const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> MetricDoc {
+pub(crate) const fn counter(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> MetricDoc {
     MetricDoc { name, kind: Kind::Counter, labels, help }
 }
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> MetricDoc {
+pub(crate) const fn gauge(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> MetricDoc {
     MetricDoc { name, kind: Kind::Gauge, labels, help }
 }
 

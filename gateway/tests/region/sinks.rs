@@ -2,7 +2,7 @@
 
 use driftlog_gateway::ledger::Ledger as _;
 use driftlog_gateway::region::{Keeping, Ranges};
-use driftlog_gateway::sink::{Batch, Notice, What};
+use driftlog_gateway::sink::{Batch, CommitError, Notice, What};
 use driftlog_proto::ids::{Chain, Place, Seq};
 
 use crate::fixture::{Device, Shore, role};
@@ -276,5 +276,31 @@ fn only_if_there(shore: &mut Shore, sink: usize) {
     while let Some(batch) = shore.batch() {
         assert_eq!(batch.sink, sink);
         shore.commit(&batch);
+    }
+}
+
+#[test]
+fn a_required_sink_that_refuses_is_named_until_it_takes_its_batch_and_another_holds_up_nobody() {
+    for is_required in [true, false] {
+        let mut shore = two_sinks(is_required);
+        let mut device = Device::new("pump-1");
+        shore.greet(&mut device);
+        for message in [device.start(), device.block(5, 100)] {
+            shore.hear(&device, &message);
+        }
+        let batch = batch_of(&mut shore, 1, &mut Vec::new());
+        let refused = Err(CommitError::Refused("its disk is full".to_owned()));
+        shore.region.handle_committed(shore.now, batch.number, &refused);
+        let expected = is_required.then(|| "other: its disk is full".to_owned());
+        assert_eq!(shore.region.hindrance(), expected);
+        let mut metrics = String::new();
+        shore.region.metrics(&mut metrics, shore.now).unwrap();
+        assert!(metrics.contains("driftlog_gateway_sink_up{sink=\"other\"} 0"), "{metrics}");
+        assert!(metrics.contains("driftlog_gateway_sink_refusals_total{sink=\"other\"} 1"), "{metrics}");
+        shore.region.handle_committed(shore.now, batch.number, &Ok(()));
+        assert_eq!(shore.region.hindrance(), None);
+        let status = shore.region.status(shore.now);
+        let of_the_other = status.sinks.iter().find(|sink| sink.sink == "other").unwrap();
+        assert_eq!((of_the_other.records, of_the_other.refusals), (5, 1));
     }
 }

@@ -196,6 +196,23 @@ fn after_a_failed_sync_nothing_is_appended_to_that_file() {
     assert_eq!(store.directory.bytes("2026-11-23/000001.ndjson").unwrap(), before);
 }
 
+/// World 364688: a start cut what was not committed and could not sync that; the next one saw nothing to cut,
+/// and with the power the bytes came back.
+#[test]
+fn what_a_start_has_cut_is_durable_although_its_sync_failed_at_first() {
+    let mut device = Device::new("pump-1");
+    let store = Store::with(vec![device.start(1), device.some(3)]);
+    let path = "2026-11-23/000001.ndjson";
+    let whole = store.directory.bytes(path).unwrap();
+    store.directory.put(path, &[&whole[..], b"{\"not\":\"committed\"}\n"].concat());
+    store.faults.sync_fails(true);
+    store.open().unwrap_err();
+    store.faults.sync_fails(false);
+    drop(store.open().unwrap());
+    store.directory.cut_power(|_| 0);
+    assert_eq!(store.directory.bytes(path).unwrap(), whole);
+}
+
 #[test]
 fn a_torn_last_line_is_cut_when_the_archive_is_opened() {
     let mut device = Device::new("pump-1");

@@ -2,6 +2,7 @@
 
 use driftlog_proto::ids::{Chain, Place, Seq};
 use driftlog_proto::item::Cause;
+use driftlog_proto::limits::RUNS_MAX;
 use driftlog_proto::receiver::{Dropped, Notice, Output, Step, Verdict};
 
 use crate::lane::*;
@@ -104,6 +105,18 @@ fn a_gap_that_contradicts_where_its_run_stands_leaves_no_hole() {
     lane.keep(&[gap(place(1, 2), place(2, 9), &[(2, 4)])]);
     let fork = Out::Notice(Notice::Fork, 1);
     assert_eq!(lane.out(), [fork, Out::Gap(2, unchained(place(1, 4))), Out::Gap(2, place(2, 9))]);
+}
+
+/// A fuzzed one: the rest of the gap found no room, and what its first part had passed was still held.
+#[test]
+fn a_gap_that_is_taken_in_part_lets_go_of_what_it_has_passed() {
+    let mut lane = begun();
+    for run in 2..=RUNS_MAX as u64 {
+        lane.keep(&[root(run)]);
+    }
+    lane.keep(&[block(1, 3, 4), gap(place(1, 2), place(200, 9), &[(200, 5)])]);
+    assert_eq!(lane.out().last(), Some(&Out::Gap(2, unchained(place(1, 5)))));
+    assert_eq!(lane.receiver.held_items(), 1, "the rest of the gap waits for room, and nothing else");
 }
 
 #[test]

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use driftlog_tests::clock;
 use driftlog_tests::ports;
 use driftlog_tests::process::{Process, last_lines, run};
 
-use crate::world::Server;
+use crate::world::{Server, start};
 
 /// Time for a server to answer, the first time with its installation.
 const READY: Duration = Duration::from_secs(300);
@@ -39,14 +38,7 @@ impl Kafka {
     pub(crate) fn begin(&mut self) {
         let mut command = script("kafka");
         command.arg(self.folder.path()).arg(self.port.to_string()).env("AUTO_CREATE", "false");
-        let log = self.folder.path().join("said");
-        // It ends with the thread that started it: that one stays.
-        let (send, started) = mpsc::channel();
-        std::thread::spawn(move || {
-            let _ = send.send(Process::start("Kafka", command, &log));
-            std::thread::park();
-        });
-        self.process = Some(started.recv().unwrap().unwrap_or_else(|error| panic!("{error}")));
+        self.process = Some(start("Kafka", command, &self.folder.path().join("said")));
         let is_ready = || self.kcat(&["-L", "-m", "2"]).status.success();
         assert!(clock::wait_until(READY, is_ready), "it does not answer:\n{}", self.said());
     }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use driftlog_tests::clock;
@@ -10,7 +9,7 @@ use driftlog_tests::ports;
 use driftlog_tests::process::Process;
 use serde_json::{Value, json};
 
-use crate::world::Server;
+use crate::world::{Server, start};
 
 /// Time for a server to answer, the first time with its installation.
 const READY: Duration = Duration::from_secs(300);
@@ -42,14 +41,7 @@ impl Cluster {
         if let Some(queue) = self.queue {
             command.env("QUEUE", queue.to_string());
         }
-        let log = self.folder.path().join("log");
-        // It ends with the thread that started it: that one stays.
-        let (send, started) = mpsc::channel();
-        std::thread::spawn(move || {
-            let _ = send.send(Process::start("the search server", command, &log));
-            std::thread::park();
-        });
-        self.process = Some(started.recv().unwrap().unwrap_or_else(|error| panic!("{error}")));
+        self.process = Some(start("the search server", command, &self.folder.path().join("log")));
         let is_ready = || self.ask("GET", "/", None).is_ok();
         assert!(clock::wait_until(READY, is_ready), "it does not answer:\n{}", self.said());
     }

@@ -3,13 +3,15 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use driftlog_tests::clock;
 use driftlog_tests::compare::{Comparison, compare};
 use driftlog_tests::corpus::{Corpus, Feed, Style};
 use driftlog_tests::device::{AgentSettings, Device};
-use driftlog_tests::process::{Programs, last_lines, run};
+use driftlog_tests::process::{Process, Programs, last_lines, run};
 use driftlog_tests::shore::{GatewaySettings, Shore};
 use driftlog_tests::writer::{Journal, Writer, WriterConfig};
 
@@ -137,6 +139,17 @@ impl<S: Server> World<S> {
         shore.wait_ready().unwrap();
         shore
     }
+}
+
+/// Starts a server. It ends with the thread that started it, so that one stays.
+pub(crate) fn start(name: &'static str, command: Command, log: &Path) -> Process {
+    let log = log.to_owned();
+    let (send, started) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = send.send(Process::start(name, command, &log));
+        std::thread::park();
+    });
+    started.recv().unwrap().unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub(crate) fn programs() -> Programs {

@@ -130,6 +130,10 @@ pub(super) fn recover(
         file.cut(*bytes)?;
         file.sync()?;
     }
+    // An earlier start may have cut it and failed to sync that: it looks right, and is not on the disk.
+    if let Some(open) = &head.open {
+        directory.open(&open.name.path(Stored::Plain))?.sync()?;
+    }
     for path in &plan.remove {
         directory.remove(path)?;
         directory.sync_names(path)?;

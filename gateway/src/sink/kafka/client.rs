@@ -126,6 +126,9 @@ impl ProducerContext for Told {
     }
 }
 
+/// Errors after which librdkafka goes on by itself, before a reader gives up.
+const PASSING_MAX: u32 = 20;
+
 /// What is done with each message: its key, its value.
 pub(super) type Each<'a> = &'a mut dyn FnMut(Option<&[u8]>, Option<&[u8]>) -> Result<(), String>;
 
@@ -156,6 +159,7 @@ pub(super) fn read_partition(
     // Where somebody else goes on writing there is no end but this one.
     let (_, end) = consumer.fetch_watermarks(topic, partition, ANSWER).map_err(failed)?;
     consumer.assign(&assigned).map_err(failed)?;
+    let mut passing = 0;
     loop {
         match consumer.poll(ANSWER) {
             Some(Ok(message)) => {
@@ -171,7 +175,7 @@ pub(super) fn read_partition(
                     RDKafkaErrorCode::AllBrokersDown
                     | RDKafkaErrorCode::BrokerTransportFailure
                     | RDKafkaErrorCode::GroupAuthorizationFailed,
-                ) => {}
+                ) if passing < PASSING_MAX => passing += 1,
                 _ => return Err(failed(error)),
             },
             None => {

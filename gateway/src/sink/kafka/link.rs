@@ -1,7 +1,7 @@
 //! The one way to Kafka: a producer whose transactions hold records and the ledger's writes together.
 //!
 //! ```text
-//! connect: topics -> init_transactions (fences, ends what was open) -> read the ledger to its end
+//! connect: topics -> whose ledger? -> init_transactions (fences, ends what was open) -> read the ledger
 //! commit:  begin -> records -> the ledger's writes -> the owner's entry -> commit
 //! ```
 //!
@@ -130,8 +130,8 @@ pub(crate) struct Link {
     instance: Instance,
     /// Takes the ledger over from whoever had it.
     takes_over: bool,
-    /// A ledger without entries is begun although there are records.
-    begins_anew: bool,
+    /// A ledger is to be made where there is none, although there are records: it counts once it is whole.
+    makes_ledger: bool,
     entries: Shared,
     session: Option<Session>,
     /// The number of the last transaction that is known to be committed.
@@ -158,12 +158,12 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     /// A way that is not open yet.
-    pub(crate) fn new(config: KafkaConfig, instance: Instance, takes_over: bool, begins_anew: bool) -> Self {
+    pub(crate) fn new(config: KafkaConfig, instance: Instance, takes_over: bool, makes_ledger: bool) -> Self {
         Self {
             config,
             instance,
             takes_over,
-            begins_anew,
+            makes_ledger,
             entries: Shared::default(),
             session: None,
             number: 0,
@@ -210,6 +210,12 @@ impl Link {
         }
     }
 
+    /// Makes the ledger, which until now had only an owner, hold just these writes.
+    pub(crate) fn make_ledger(&mut self, writes: Vec<Write>) -> Result<(), Trouble> {
+        let writes: Vec<Write> = writes.into_iter().chain([version()]).collect();
+        self.write(&writes)
+    }
+
     /// Commits writes alone.
     pub(crate) fn write(&mut self, writes: &[Write]) -> Result<(), Trouble> {
         self.commit(None, writes, &mut |_| Ok(()))
@@ -240,14 +246,17 @@ impl Link {
 
     /// The number of the last transaction in a ledger that is this gateway's.
     fn own(&self, entries: &Entries) -> Result<u64, Trouble> {
-        let owner = Owner::of(entries)?;
-        if owner.is_some_and(|owner| owner.instance != self.instance) {
-            return Err(Trouble::Superseded(format!(
-                "another gateway has taken over the ledger in the topic {}",
-                self.config.ledger_topic
-            )));
+        let topic = &self.config.ledger_topic;
+        match Owner::of(entries)? {
+            Some(owner) if owner.instance == self.instance => Ok(owner.number),
+            Some(_) => Err(Trouble::Superseded(format!(
+                "another gateway has taken over the ledger in the topic {topic}"
+            ))),
+            None => Err(refused(format!(
+                "the ledger in the topic {topic} is gone\nhint: stop the gateway; `driftlog-gateway rebuild` makes it from \
+                 the records"
+            ))),
         }
-        Ok(owner.map_or(0, |owner| owner.number))
     }
 
     /// Takes the ledger from whoever had it, who may not have noticed and come between.
@@ -261,7 +270,8 @@ impl Link {
             // From here on whoever had the ledger knows that it was taken over.
             let number = Owner::of(&entries)?.map_or(0, |owner| owner.number) + 1;
             let owner = Owner { instance: self.instance, number };
-            let writes = [owner.write(), Write { key: VERSION_KEY.to_vec(), value: Some(vec![VERSION]) }];
+            let version = (!self.makes_ledger).then(version);
+            let writes: Vec<Write> = version.into_iter().chain([owner.write()]).collect();
             match session.transact(&self.config, &writes, &mut |_| Ok(())) {
                 Ok(()) => {
                     self.entries.replace(entries);
@@ -281,7 +291,8 @@ impl Link {
     fn check(&self, entries: &Entries, session: &Session) -> Result<(), String> {
         match entries.get(VERSION_KEY).map(Vec::as_slice) {
             Some([VERSION]) => return Ok(()),
-            None if entries.is_empty() => {}
+            // A rebuild that was cut short has left its owner alone.
+            None if entries.keys().all(|key| key == OWNER_KEY) => {}
             other => {
                 return Err(format!(
                     "the ledger in the topic {} is of layout version {other:?}, this build knows {VERSION}\nhint: run the \
@@ -290,7 +301,7 @@ impl Link {
                 ));
             }
         }
-        if self.begins_anew {
+        if self.makes_ledger {
             return Ok(());
         }
         for partition in 0..session.topics.partitions {
@@ -306,6 +317,10 @@ impl Link {
         }
         Ok(())
     }
+}
+
+fn version() -> Write {
+    Write { key: VERSION_KEY.to_vec(), value: Some(vec![VERSION]) }
 }
 
 fn refused(reason: String) -> Trouble {
@@ -374,12 +389,15 @@ impl Session {
     /// Commits what was sent.
     fn end(&self) -> Result<(), Failed> {
         let mut tries = COMMIT.1;
+        // Nothing is in doubt before Kafka was asked to commit.
+        let mut is_asked = false;
         loop {
             tries -= 1;
             let error = match self.producer.commit_transaction(COMMIT.0) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
+            is_asked |= !matches!(error, KafkaError::Flush(_));
             let may_retry = match &error {
                 KafkaError::Transaction(error) => error.is_retriable(),
                 KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
@@ -388,8 +406,6 @@ impl Session {
             if may_retry && tries > 0 {
                 continue;
             }
-            // Nothing is in doubt before Kafka was asked to commit.
-            let is_asked = !matches!(error, KafkaError::Flush(_));
             let failed = self.give_up(told("commit a transaction", &error), is_asked);
             return Err(Failed { is_fenced: is_fenced(&error), ..failed });
         }

@@ -6,7 +6,7 @@
 //!
 //! Promises:
 //! - a batch is done when every document of it is there, each once, or a dead letter in its place;
-//! - what the cluster refuses for now is tried again, document by document, five times with growing pauses; then the
+//! - what the cluster cannot take at the moment is tried again, document by document, five times with growing pauses; then the
 //!   whole batch waits, and the gateway goes on;
 //! - memory: `in_flight` + 1 requests.
 
