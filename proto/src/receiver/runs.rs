@@ -201,15 +201,22 @@ impl Receiver {
         (0..self.sinks.count).all(|at| run.mark(at).is_some_and(|mark| mark.seq >= seq))
     }
 
+    /// Whether nothing of a run is on its way to a sink, notices among it: what comes to be durable of a
+    /// run after it was given up would be a mark of the one that comes back under its name.
+    fn is_at_rest(&self, run: &Run) -> bool {
+        self.is_everywhere(run, run.next.seq)
+            && run.notices_durable.iter().take(self.sinks.count).all(|durable| run.notices & !durable == 0)
+    }
+
     fn is_finished(&self, run: &Run) -> bool {
         let mut children = self.runs.iter().filter(|other| other.parent.run == run.run).peekable();
         children.peek().is_some()
-            && self.is_everywhere(run, run.next.seq)
+            && self.is_at_rest(run)
             && children.all(|child| self.is_everywhere(child, child.parent.seq))
     }
 
     fn is_dead_end(&self, run: &Run) -> bool {
-        self.is_everywhere(run, run.next.seq) && self.child_begin(run.run).is_none()
+        self.is_at_rest(run) && self.child_begin(run.run).is_none()
     }
 
     /// The runs as the ledger has them after a commit: those that have a mark, or gain one.

@@ -226,6 +226,27 @@ fn a_run_is_finished_only_where_every_sink_has_all_of_it() {
     assert_eq!(lane.known()[0], 1, "the second sink has nothing");
 }
 
+/// Found by fuzzing: the notice became durable when the run had come back at a lower base, and its place
+/// was then a mark above what that run had.
+#[test]
+fn a_run_of_which_a_notice_is_on_its_way_is_not_forgotten() {
+    let forgets_the_first = |stated: bool| {
+        let mut lane = Lane::new(ONE);
+        for run in 1..=RUNS_MAX as u64 {
+            lane.keep(&[root(run), block(run, 0, 4)]);
+        }
+        lane.store(place(1, 4));
+        lane.hear(&block_between(otherwise(place(1, 4)), place(1, 5)));
+        if stated {
+            lane.receiver.handle_stated(0, RunId(1), Notice::RunTwice);
+        }
+        lane.keep(&[root(999)]);
+        !lane.known().contains(&1)
+    };
+    assert!(!forgets_the_first(false));
+    assert!(forgets_the_first(true));
+}
+
 /// Found by fuzzing: a run whose parent was not in the ledger got that parent behind it.
 #[test]
 fn a_run_that_is_loaded_without_its_parent_is_a_root_and_its_parent_may_come_back() {
