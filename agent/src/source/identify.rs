@@ -233,7 +233,7 @@ impl<F: Files> Sources<F> {
         (open.end, open.grown_at) = (0, now);
         entry.open = Some(open);
         entry.closed_at = None;
-        entry.is_finished = false;
+        (entry.is_finished, entry.is_overwritten) = (false, false);
         self.enqueue(slot);
     }
 
@@ -302,13 +302,14 @@ impl<F: Files> Sources<F> {
     /// no pattern may lead to.
     pub(crate) fn find_beside(&mut self, slot: usize, now: Mono) -> bool {
         let Some(entry) = self.table.entry(slot) else { return false };
-        let (cursor, is_finished) = (entry.cursor.clone(), entry.is_finished);
+        let (cursor, is_finished, is_overwritten) =
+            (entry.cursor.clone(), entry.is_finished, entry.is_overwritten);
         for path in self.siblings(&cursor.path) {
             let Ok(stat) = self.files.stat(&path) else { continue };
             if self.table.with_file(stat.dev, stat.ino).is_some() {
                 continue;
             }
-            let is_it = cursor.may_be(&stat, self.boot);
+            let is_it = !is_overwritten && cursor.may_be(&stat, self.boot);
             let Some(evidence) =
                 may_be_copy(&path, (stat.born, stat.written), &cursor).or(is_it.then_some(Evidence::Any))
             else {

@@ -120,7 +120,7 @@ impl<F: Files> Sources<F> {
         let Some(mut open) = entry.close(now) else { return };
         let (key, path) = (entry.key.or(entry.replaces), entry.cursor.path.clone());
         let offset = entry.cursor.here.offset;
-        entry.is_finished = true;
+        entry.overwrite();
         let Ok(stat) = self.files.stat_open(&open.handle) else { return };
         open.is_queued = false;
         open.has_tail = false;

@@ -100,7 +100,8 @@ impl<F: Files> Sources<F> {
             self.complaints.remove("files");
         }
         let is_known = |file: &Candidate| {
-            self.table.iter().any(|(_, e)| e.open.is_none() && e.cursor.may_be(&file.stat, self.boot))
+            let may_be = |e: &Entry<F::Handle>| !e.is_overwritten && e.cursor.may_be(&file.stat, self.boot);
+            self.table.iter().any(|(_, e)| e.open.is_none() && may_be(e))
         };
         new.sort_by_cached_key(|file| (!is_known(file), std::cmp::Reverse(file.stat.written)));
         new.truncate(room);
@@ -177,7 +178,7 @@ impl<F: Files> Sources<F> {
     ) -> Result<Option<(usize, Fit)>, super::FileError> {
         let mut best: Option<(usize, Fit, (u8, u64))> = None;
         for (slot, entry) in self.table.iter() {
-            if entry.open.is_some() || !entry.cursor.may_be(stat, self.boot) {
+            if entry.open.is_some() || entry.is_overwritten || !entry.cursor.may_be(stat, self.boot) {
                 continue;
             }
             let fit = fit(&mut self.files, handle, stat.len, &entry.cursor)?;
@@ -200,7 +201,7 @@ impl<F: Files> Sources<F> {
         if let (Fit::UpTo(anchor), false) = (fit, is_same_boot) {
             return self.go_on_shorter(known, anchor, open, place);
         }
-        entry.is_finished = true;
+        entry.overwrite();
         let (key, path, offset) = (entry.key, place.path.clone(), entry.cursor.here.offset);
         let mut fresh = Entry::fresh(place, open);
         fresh.after = key.map(|key| After { key, until_sealed: true });
@@ -231,7 +232,7 @@ impl<F: Files> Sources<F> {
         place: Cursor,
     ) {
         let Some(entry) = self.table.entry_mut(known) else { return };
-        entry.is_finished = true;
+        entry.overwrite();
         let (key, before) = (entry.key.unwrap_or(0), entry.cursor.clone());
         let (path, len, offset) = (place.path.clone(), open.seen.0, before.here.offset);
         self.go_on_at(&before, key, anchor, open, place);

@@ -133,6 +133,9 @@ pub(crate) struct Entry<H> {
     pub(crate) closed_at: Option<Mono>,
     /// It was read to the end before it was closed: nothing is missing if it does not come back.
     pub(crate) is_finished: bool,
+    /// Its file was seen to hold other bytes: it goes on in a copy, if anywhere, and no longer under its inode.
+    /// Not kept over a restart: a power cut may bring back what was truncated.
+    pub(crate) is_overwritten: bool,
 }
 
 impl<H> Entry<H> {
@@ -150,6 +153,7 @@ impl<H> Entry<H> {
             open: Some(open),
             closed_at: None,
             is_finished: false,
+            is_overwritten: false,
         }
     }
 
@@ -167,7 +171,13 @@ impl<H> Entry<H> {
             open: None,
             closed_at: None,
             is_finished: false,
+            is_overwritten: false,
         }
+    }
+
+    /// Its file holds other bytes now.
+    pub(crate) fn overwrite(&mut self) {
+        (self.is_finished, self.is_overwritten) = (true, true);
     }
 
     pub(crate) fn close(&mut self, now: Mono) -> Option<Open<H>> {

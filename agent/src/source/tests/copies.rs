@@ -57,6 +57,32 @@ fn a_file_that_begins_like_one_that_was_removed_is_not_taken_for_its_copy() {
     }
 }
 
+/// As above, and its inode is given to the other. That it had lost what was read of it had been seen.
+#[test]
+fn a_file_that_gets_the_inode_of_one_that_was_emptied_and_removed_is_read_from_its_beginning() {
+    for is_seen_running in [true, false] {
+        let mut rig = rig(&["/log/*.log"]);
+        rig.files.keep_births(false);
+        rig.files.append("/log/a.log", b"WARN device-0.1 000");
+        rig.drain();
+        if !is_seen_running {
+            rig.kill();
+        }
+        rig.files.truncate("/log/a.log", 0);
+        if !is_seen_running {
+            rig.start();
+        }
+        rig.drain();
+        rig.files.remove("/log/a.log");
+        rig.drain();
+        rig.pass_ms(20_000);
+        rig.drain();
+        rig.files.append("/log/a.log", b"WARN device-0.1 0007 of another\n");
+        rig.drain();
+        rig.assert_contents(&[b"WARN device-0.1 000", b"WARN device-0.1 0007 of another\n"]);
+    }
+}
+
 /// A file whose first lines were polled and whose first cursor alone is durable, as when the power
 /// goes between the urgent lane's seal and the bulk lane's. Returns its key.
 fn placed(rig: &mut Rig<SimFiles>, content: &[u8]) -> u64 {
