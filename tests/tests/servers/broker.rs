@@ -19,14 +19,24 @@ const TOPIC: &str = "driftlog.records";
 pub(crate) struct Kafka {
     folder: tempfile::TempDir,
     port: u16,
+    is_secure: bool,
     process: Option<Process>,
 }
 
 impl Kafka {
     /// A broker that answers.
     pub(crate) fn start() -> Self {
-        let mut kafka =
-            Self { folder: tempfile::tempdir().unwrap(), port: ports::free().unwrap(), process: None };
+        Self::new(false)
+    }
+
+    /// One that wants TLS, and of each user a password and permissions.
+    pub(crate) fn start_secure() -> Self {
+        Self::new(true)
+    }
+
+    fn new(is_secure: bool) -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), ports::free().unwrap());
+        let mut kafka = Self { folder, port, is_secure, process: None };
         let install = script("install");
         if Command::new("kcat").arg("-V").output().is_err() {
             assert!(run(with(install, &["kcat"])).unwrap().status.success(), "kcat cannot be installed");
@@ -38,21 +48,42 @@ impl Kafka {
     pub(crate) fn begin(&mut self) {
         let mut command = script("kafka");
         command.arg(self.folder.path()).arg(self.port.to_string()).env("AUTO_CREATE", "false");
-        self.process = Some(start("Kafka", command, &self.folder.path().join("said")));
-        let is_ready = || self.kcat(&["-L", "-m", "2"]).status.success();
-        assert!(clock::wait_until(READY, is_ready), "it does not answer:\n{}", self.said());
+        if self.is_secure {
+            command.arg("secure");
+        }
+        let mut process = start("Kafka", command, &self.folder.path().join("said"));
+        let mut is_ready = false;
+        clock::wait_until(READY, || {
+            is_ready = self.kcat(&["-L", "-m", "2"]).status.success();
+            is_ready || process.ended().is_some()
+        });
+        assert!(is_ready, "it does not answer:\n{}", self.said());
+        self.process = Some(process);
     }
 
     fn said(&self) -> String {
         last_lines(&self.folder.path().join("said"), 20).join("\n")
     }
 
+    /// The keys by which the gateway says who it is, with this password.
+    pub(crate) fn user(&self, password: &str) -> String {
+        let folder = self.folder.path();
+        let file = folder.join(format!("password-{password}"));
+        std::fs::write(&file, password).unwrap();
+        format!(
+            "tls = true\nca_file = \"{}\"\nsasl = \"scram-sha-512\"\nusername = \"driftlog\"\npassword_file = \"{}\"\n",
+            folder.join("ca.pem").display(),
+            file.display()
+        )
+    }
+
     pub(crate) fn process(&mut self) -> &mut Process {
         self.process.as_mut().unwrap()
     }
 
+    /// For its administrator, without users and TLS.
     fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.port + 2)
     }
 
     pub(crate) fn kcat(&self, arguments: &[&str]) -> std::process::Output {
@@ -83,7 +114,14 @@ impl Server for Kafka {
     const SINK: &'static str = "kafka";
 
     fn section(&self, more: &str) -> String {
-        format!("[kafka]\nbrokers = [\"{}\"]\ntransaction_timeout_ms = 10000\n{more}\n", self.address())
+        let user = match self.is_secure {
+            true => self.user("driftlog-secret"),
+            false => String::new(),
+        };
+        format!(
+            "[kafka]\nbrokers = [\"127.0.0.1:{}\"]\ntransaction_timeout_ms = 10000\n{user}{more}\n",
+            self.port
+        )
     }
 
     fn documents(&self) -> Vec<String> {

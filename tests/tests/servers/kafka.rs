@@ -187,3 +187,60 @@ fn a_lost_ledger_is_made_from_the_topic_of_records_and_nothing_comes_twice() {
     std::thread::sleep(Duration::from_secs(2));
     world.finish(&writer.stop().unwrap());
 }
+
+/// What `check --online` and `setup` say to a gateway with these keys; whether they are content.
+fn ask(folder: &std::path::Path, command: &[&str], section: &str) -> (bool, String) {
+    let config = folder.join("gateway.toml");
+    let data = folder.join("data");
+    let archive = "[archive]\nenabled = false\n";
+    std::fs::write(&config, format!("data_dir = {data:?}\n{archive}{section}")).unwrap();
+    let mut gateway = programs().gateway();
+    gateway.args(command).arg("--config").arg(config);
+    let output = run(gateway).unwrap();
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn over_tls_with_scram_and_no_more_than_the_manual_s_permissions_it_delivers() {
+    let kafka = Kafka::start_secure();
+    let folder = tempfile::tempdir().unwrap();
+    let section = kafka.section("");
+    let wrong = section.replace(&kafka.user("driftlog-secret"), &kafka.user("guessed"));
+    let (is_content, said) = ask(folder.path(), &["check", "--online"], &wrong);
+    assert!(!is_content && said.contains("uthentication") && said.contains("kafka.password_file"), "{said}");
+    let plain = section.replace(&kafka.user("driftlog-secret"), "");
+    let (is_content, said) = ask(folder.path(), &["check", "--online"], &plain);
+    assert!(!is_content && said.contains("kafka.tls"), "{said}");
+    let stranger: String = section
+        .lines()
+        .filter(|line| !line.starts_with("ca_file"))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let (is_content, said) = ask(folder.path(), &["check", "--online"], &stranger);
+    assert!(!is_content && said.contains("kafka.ca_file"), "{said}");
+    let (is_content, said) = ask(folder.path(), &["setup"], &section);
+    assert!(!is_content && said.contains("docs/kafka.md lists what the user must be allowed"), "{said}");
+
+    let allow = |operations: &[&str], on: &[&str]| {
+        let mut arguments = vec!["--add", "--allow-principal", "User:driftlog"];
+        operations.iter().for_each(|operation| arguments.extend(["--operation", operation]));
+        arguments.extend(on);
+        kafka.tool("org.apache.kafka.tools.AclCommand", &arguments);
+    };
+    for topic in ["driftlog.records", "driftlog.ledger"] {
+        allow(&["Write", "Read", "Describe", "Create", "DescribeConfigs"], &["--topic", topic]);
+    }
+    allow(&["Write", "Describe"], &["--transactional-id", "driftlog.ledger-0"]);
+    let (is_content, said) = ask(folder.path(), &["setup"], &section);
+    assert!(is_content && said.contains("the topic driftlog.records was made"), "{said}");
+    let (is_content, said) = ask(folder.path(), &["check", "--online"], &section);
+    assert!(is_content && !said.contains("were not checked"), "{said}");
+    let mut world = World::new(kafka, false, "");
+    world.shore.wait_ready().unwrap();
+    let writer = world.writer(500);
+    std::thread::sleep(Duration::from_secs(2));
+    world.shore.kill();
+    world.shore.start().unwrap();
+    world.shore.wait_ready().unwrap();
+    world.finish(&writer.stop().unwrap());
+}

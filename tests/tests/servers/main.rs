@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 #[cfg(feature = "kafka")]
+mod both;
+#[cfg(feature = "kafka")]
 mod broker;
 mod cluster;
 #[cfg(feature = "kafka")]

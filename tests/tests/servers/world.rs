@@ -29,7 +29,8 @@ pub(crate) trait Server {
 
 /// Time for whatever must happen sooner or later.
 const LONG: Duration = Duration::from_secs(240);
-const DEVICE: &str = "pump-1";
+/// The device.
+pub(crate) const DEVICE: &str = "pump-1";
 
 pub(crate) fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -78,13 +79,13 @@ impl<S: Server> World<S> {
         Writer::start(config).unwrap()
     }
 
-    /// What the server holds as the one file of an archive, for those who compare archives.
-    fn read(&self) -> PathBuf {
-        let folder = self.folder.path().join("read");
+    /// What a server holds as the one file of an archive, for those who compare archives.
+    fn read<T: Server>(&self, server: &T) -> PathBuf {
+        let folder = self.folder.path().join("read").join(T::SINK);
         let day = folder.join("2026-11-26");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&day).unwrap();
-        let mut text = self.server.documents().join("\n");
+        let mut text = server.documents().join("\n");
         text.push('\n');
         fs::write(day.join("000001.ndjson"), text).unwrap();
         folder
@@ -105,24 +106,25 @@ impl<S: Server> World<S> {
         });
         let said = || last_lines(&self.shore.log(), 20).join("\n");
         assert!(has_drained, "not everything is acknowledged: {lag}\n{}", said());
-        let read = self.read();
-        let found = compare(&read, &[(DEVICE, journal)]).unwrap();
-        assert!(found.is_exact(), "{found:#?}");
+        let found = self.assert_exact(&self.server, journal);
         if self.has_archive {
             let archived = compare(&self.shore.archive(), &[(DEVICE, journal)]).unwrap();
             assert!(archived.is_exact(), "{archived:#?}");
         }
-        self.audit();
         found
     }
 
-    /// The gateway's own audit of the server.
-    fn audit(&self) {
+    /// Checks that a server holds all that was written, once and in order, and that the gateway's own audit of
+    /// it says so.
+    pub(crate) fn assert_exact<T: Server>(&self, server: &T, journal: &Journal) -> Comparison {
+        let found = compare(&self.read(server), &[(DEVICE, journal)]).unwrap();
+        assert!(found.is_exact(), "{}: {found:#?}", T::SINK);
         let mut command = self.shore.program();
-        command.args(["audit", "--sink", S::SINK, "--config"]).arg(self.shore.config());
+        command.args(["audit", "--sink", T::SINK, "--config"]).arg(self.shore.config());
         let output = run(command).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        found
     }
 
     /// Another gateway over the same server, which runs already.

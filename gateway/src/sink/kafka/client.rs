@@ -7,6 +7,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::ProducerContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientContext, Message as _};
@@ -37,7 +38,7 @@ pub(super) fn base(config: &KafkaConfig) -> Result<ClientConfig, String> {
         .set("security.protocol", protocol)
         .set("socket.timeout.ms", "10000")
         .set("reconnect.backoff.max.ms", "5000")
-        .set_log_level(RDKafkaLogLevel::Warning);
+        .set_log_level(RDKafkaLogLevel::Info);
     let files = [
         ("ssl.ca.location", &config.ca_file),
         ("ssl.certificate.location", &config.cert_file),
@@ -89,14 +90,23 @@ pub(super) fn producer(config: &KafkaConfig) -> Result<ClientConfig, String> {
     Ok(client)
 }
 
-/// Listens to what a client says about itself; keeps the first reason for which a message was not taken.
+/// Listens to what a client says about itself; keeps the first reason for which a message was not taken, and
+/// the last for which a connection failed.
 #[derive(Debug, Default)]
-pub(super) struct Told(Mutex<Option<RDKafkaErrorCode>>);
+pub(super) struct Told {
+    refused: Mutex<Option<RDKafkaErrorCode>>,
+    failed: Mutex<Option<String>>,
+}
 
 impl Told {
     /// Why a message was not taken, if one was not.
     pub(super) fn take(&self) -> Option<RDKafkaErrorCode> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Why a connection failed, if one did.
+    fn failure(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -107,6 +117,12 @@ impl ClientContext for Told {
 
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         log::debug!("kafka: {facility}: {message}");
+        if facility == "FAIL" {
+            // [thread]: broker: reason
+            let reason = message.split_once("]: ").and_then(|(_, rest)| rest.split_once(": "));
+            let reason = reason.map_or(message, |(_, reason)| reason).to_owned();
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        }
     }
 }
 
@@ -121,10 +137,16 @@ impl ProducerContext for Told {
         let code = error
             .rdkafka_error_code()
             .filter(|code| !matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight));
-        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         *first = first.or(code);
     }
 }
+
+/// How often it is asked within that time, unless a connection failed of what does not pass.
+const QUESTIONS: u32 = 4;
+
+/// What a client may have said about itself before it is asked why.
+const EVENTS_MAX: usize = 100;
 
 /// Errors after which librdkafka goes on by itself, before a reader gives up.
 const PASSING_MAX: u32 = 20;
@@ -187,11 +209,57 @@ pub(super) fn read_partition(
 
 /// A sentence about what failed, with what to do about it where that is known.
 pub(super) fn told(what: &str, error: &KafkaError) -> String {
-    let reason = match error {
-        KafkaError::Transaction(error) => error.string(),
-        other => other.rdkafka_error_code().map_or_else(|| other.to_string(), |code| code.to_string()),
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
     };
-    format!("cannot {what}: {reason}{}", error.rdkafka_error_code().map_or("", hint))
+    let reason = match (error, code) {
+        (KafkaError::Transaction(error), _) => error.string(),
+        (_, Some(code)) => code.to_string(),
+        (other, None) => other.to_string(),
+    };
+    format!("cannot {what}: {reason}{}", code.map_or("", hint))
+}
+
+/// Who asks: it reads nothing yet.
+///
+/// # Errors
+/// When librdkafka refuses the configuration.
+pub(super) fn asker(config: &KafkaConfig) -> Result<BaseConsumer<Told>, String> {
+    let mut client = base(config)?;
+    // It wants a name, although it joins no group and commits nothing.
+    client.set("group.id", "driftlog-gateway");
+    client.create_with_context(Told::default()).map_err(|error| told("set up Kafka's client", &error))
+}
+
+/// Which topics there are, of all: to ask for one that is missing may make the brokers create it.
+///
+/// # Errors
+/// When the cluster does not answer: what a connection failed of says more than that.
+pub(super) fn metadata(config: &KafkaConfig, asker: &BaseConsumer<Told>) -> Result<Metadata, String> {
+    let what = format!("reach Kafka at {}", config.brokers.join(","));
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let error = match asker.fetch_metadata(None, ANSWER / QUESTIONS) {
+            Ok(metadata) => return Ok(metadata),
+            Err(error) => error,
+        };
+        for _ in 0..EVENTS_MAX {
+            asker.poll(Duration::ZERO);
+        }
+        let reason = asker.context().failure();
+        let code = match reason.as_deref() {
+            Some(reason) if reason.contains("SASL authentication") => RDKafkaErrorCode::Authentication,
+            Some(reason) if reason.contains("SSL handshake") => RDKafkaErrorCode::SSL,
+            _ if tries < QUESTIONS => continue,
+            _ => RDKafkaErrorCode::AllBrokersDown,
+        };
+        return Err(match reason {
+            Some(reason) => format!("cannot {what}: {reason}{}", hint(code)),
+            None => told(&what, &error),
+        });
+    }
 }
 
 /// What an operator can do about it.
@@ -232,8 +300,5 @@ pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
 /// When the cluster does not answer.
 pub(super) fn oldest(config: &KafkaConfig, topic: &str, partition: i32) -> Result<i64, String> {
     let failed = |error: KafkaError| told(&format!("read the topic {topic}"), &error);
-    let mut client = base(config)?;
-    client.set("group.id", "driftlog-gateway");
-    let consumer: BaseConsumer<Told> = client.create_with_context(Told::default()).map_err(failed)?;
-    consumer.fetch_watermarks(topic, partition, ANSWER).map(|(low, _)| low).map_err(failed)
+    asker(config)?.fetch_watermarks(topic, partition, ANSWER).map(|(low, _)| low).map_err(failed)
 }

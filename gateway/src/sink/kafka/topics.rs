@@ -54,11 +54,8 @@ pub(super) fn ensure(config: &KafkaConfig, may_create: bool) -> Result<Topics, S
     let admin: AdminClient<Told> = client::base(config)?
         .create_with_context(Told::default())
         .map_err(|error| told("set up Kafka's client", &error))?;
-    // Of all topics: to ask for one that is missing may make the brokers create it.
-    let metadata = || {
-        let metadata = admin.inner().fetch_metadata(None, ANSWER);
-        metadata.map_err(|error| told(&format!("reach Kafka at {}", config.brokers.join(",")), &error))
-    };
+    let asker = client::asker(config)?;
+    let metadata = || client::metadata(config, &asker);
     let mut sentences = Vec::new();
     let mut found = metadata()?;
     let wanted = [(config.topic.as_str(), i32::from(config.partitions)), (config.ledger_topic.as_str(), 1)];

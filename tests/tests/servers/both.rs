@@ -1,0 +1,70 @@
+//! Kafka and a search server at once, one of them down while the other is up.
+
+use std::time::Duration;
+
+use driftlog_tests::clock::wait_until;
+
+use crate::broker::Kafka;
+use crate::cluster::Cluster;
+use crate::world::{DEVICE, Server, World};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// One of each; the ledger is in Kafka.
+struct Both {
+    kafka: Kafka,
+    cluster: Cluster,
+}
+
+impl Server for Both {
+    const SINK: &'static str = Kafka::SINK;
+
+    fn section(&self, more: &str) -> String {
+        self.kafka.section(more) + &self.cluster.section("")
+    }
+
+    fn documents(&self) -> Vec<String> {
+        self.kafka.documents()
+    }
+}
+
+impl World<Both> {
+    /// Waits until a server has more than now.
+    fn wait_for_more(&self, server: &impl Server) {
+        let before = server.documents().len();
+        let has_more = wait_until(LONG, || {
+            std::thread::sleep(Duration::from_millis(300));
+            server.documents().len() > before
+        });
+        assert!(has_more, "nothing comes beyond {before} documents");
+    }
+}
+
+#[test]
+#[ignore = "needs Kafka and a search server"]
+fn while_one_is_down_the_other_goes_on_and_at_the_end_both_have_everything_once() {
+    let both = Both { kafka: Kafka::start(), cluster: Cluster::start(None) };
+    let mut world = World::new(both, false, "");
+    world.shore.wait_ready().unwrap();
+    let writer = world.writer(500);
+    world.wait_for_more(&world.server.cluster);
+    world.server.cluster.process().kill();
+    world.wait_for_more(&world.server.kafka);
+    // What the one has and the other lacks is known to the gateway that starts.
+    world.shore.kill();
+    world.shore.start().unwrap();
+    world.wait_for_more(&world.server.kafka);
+    world.server.cluster.begin();
+    world.wait_for_more(&world.server.cluster);
+    world.server.kafka.process().kill();
+    std::thread::sleep(Duration::from_secs(5));
+    world.shore.kill();
+    world.server.kafka.begin();
+    world.shore.start().unwrap();
+    world.shore.wait_ready().unwrap();
+    world.wait_for_more(&world.server.cluster);
+    let journal = writer.stop().unwrap();
+    let in_kafka = world.finish(&journal);
+    let in_search = world.assert_exact(&world.server.cluster, &journal);
+    assert_eq!(in_kafka.devices[DEVICE].lines_out, in_search.devices[DEVICE].lines_out);
+}
