@@ -6,6 +6,7 @@
 //!
 //! Costs one pass over the archive; memory by runs and gaps, not by records.
 
+mod compare;
 mod history;
 mod ranges;
 mod report;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use driftlog_proto::ids::{DeviceId, Lane};
 use serde::Serialize;
 
+pub use self::compare::{Comparison, compare};
 use self::history::History;
 pub use self::history::{DeclaredGaps, Tally};
 pub use self::spool::{SpoolFinding, SpoolLane};

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Failure, Options, elsewhere, written};
-use crate::audit::{Progress, Report, SpoolLane};
+use crate::audit::{Progress, Report, SpoolLane, compare};
 use crate::cat::{CatError, CatOptions, Format};
 use crate::config::Config;
 use crate::lock::Lock;
 use crate::rebuild::RebuildOptions;
 use crate::sink::archive::directory::OsDirectory;
-use crate::sink::archive::state::ArchiveId;
+use crate::sink::archive::state::{ARCHIVE, ArchiveId};
 use crate::{entropy, store};
 
 /// How often an archive that is followed is looked at.
@@ -82,15 +82,36 @@ pub(super) fn audit(config: &Config, options: &Options) -> Result<(), Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         spools.extend(SpoolLane::parse(&text).map_err(failed)?);
     }
-    let report = match options.elsewhere {
-        Some(sink) => elsewhere::audit(config, sink, &spools)?,
-        None => of_archive(config, options, &spools)?,
-    };
+    let sinks = if options.sinks.is_empty() { &[None][..] } else { &options.sinks };
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let shown = if options.json { report.write_json(&mut out) } else { report.write_table(&mut out) };
+    let mut reports: Vec<(&str, Report)> = Vec::new();
+    for sink in sinks {
+        let name = sink.map_or(ARCHIVE, elsewhere::Elsewhere::name);
+        let report = match sink {
+            Some(sink) => elsewhere::audit(config, *sink, &spools)?,
+            None => of_archive(config, options, &spools)?,
+        };
+        let shown = if options.json {
+            report.write_json(&mut out)
+        } else {
+            let heading = if sinks.len() > 1 { format!("{name}:\n") } else { String::new() };
+            out.write_all(heading.as_bytes()).and_then(|()| report.write_table(&mut out))
+        };
+        written(shown.and_then(|()| if sinks.len() > 1 { writeln!(out) } else { Ok(()) }))?;
+        reports.push((name, report));
+    }
+    let compared = compare(&reports);
+    let shown = match (reports.len(), options.json) {
+        (1, _) => Ok(()),
+        (_, true) => compared.write_json(&mut out),
+        (_, false) => compared.write_text(&mut out),
+    };
     written(shown.and_then(|()| out.flush()))?;
-    if report.is_broken() {
-        return Err(Failure::failed("the sink does not keep the promise; the report says where"));
+    if reports.iter().any(|(_, report)| report.is_broken()) {
+        return Err(Failure::failed("a sink does not keep the promise; the report says where"));
+    }
+    if compared.is_broken() {
+        return Err(Failure::failed("the sinks do not have the same; the report says where"));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ impl Elsewhere {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Kafka => kafka::KAFKA,
             Self::Search => search::SEARCH,
@@ -127,7 +127,7 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
 pub(super) fn dead_letters(config: &Config, options: &Options) -> Result<(), Failure> {
     let mut count = 0;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    for sink in sinks(config, options.elsewhere)? {
+    for sink in sinks(config, options.sinks.first().copied().flatten())? {
         let mut each = |document: &[u8]| {
             let line = if options.json {
                 String::from_utf8_lossy(document).into_owned()

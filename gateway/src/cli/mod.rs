@@ -40,8 +40,9 @@ usage: driftlog-gateway COMMAND [OPTIONS]
                      gone; exits with 1 when one is not
       --spool FILE     and what `driftlog-agent spool inspect --json` says against it;
                        may be given several times
-      --sink NAME      what is in `kafka` or `search`, in place of the archive
-      --json           as one JSON object
+      --sink NAME      what is in `kafka` or `search`, in place of the archive; may be given
+                       several times, also `archive`: each, and where they differ
+      --json           as one JSON object for each sink, and one for where they differ
   deadletter         what Kafka or the search cluster did not take for its content: a line each
       --sink NAME      only that of `kafka` or `search`
       --json           the letters as they stand, with the documents in them
@@ -137,8 +138,8 @@ struct Options {
     lane: Option<Lane>,
     spools: Vec<PathBuf>,
     follow: bool,
-    /// Where an audit looks, in place of the archive.
-    elsewhere: Option<elsewhere::Elsewhere>,
+    /// Where an audit looks; nowhere else than in the archive where none is given, and for none.
+    sinks: Vec<Option<elsewhere::Elsewhere>>,
     online: bool,
     json: bool,
     raw: bool,
@@ -230,8 +231,9 @@ impl Options {
             }
             "sink" => {
                 let sink = parser.value()?.string()?;
-                self.elsewhere = elsewhere::Elsewhere::of(&sink);
-                if self.elsewhere.is_none() && sink != "archive" {
+                let elsewhere = elsewhere::Elsewhere::of(&sink);
+                self.sinks.push(elsewhere);
+                if elsewhere.is_none() && sink != "archive" {
                     return Err(Failure::usage(format_args!(
                         "there is no sink `{sink}`: it is archive, kafka or search"
                     )));

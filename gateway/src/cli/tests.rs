@@ -27,6 +27,8 @@ fn every_command_and_option_is_understood() {
     assert_eq!(shown, ("cat", expected));
     let (_, audited) = command(&["audit", "--spool", "a.json", "--spool", "b.json"]);
     assert_eq!(audited.spools, [PathBuf::from("a.json"), PathBuf::from("b.json")]);
+    let (_, audited) = command(&["audit", "--sink", "kafka", "--sink", "archive"]);
+    assert_eq!(audited.sinks, [elsewhere::Elsewhere::of("kafka"), None]);
     let (_, rebuilt) = command(&["rebuild", "--force", "--without-marks"]);
     assert!(rebuilt.force && rebuilt.without_marks);
     for help in [&["--help"][..], &["-h"], &["run", "--help"]] {

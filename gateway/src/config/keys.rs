@@ -215,6 +215,12 @@ pub const KEYS: &[Key] = &[
         "The age at which the next index begins, if there is anything in this one.",
     ),
     key(
+        "search.index_kept_ms",
+        "0",
+        "milliseconds, at least 1000, or 0",
+        "How long an index is kept after the next one began; then it is deleted. 0: for ever.",
+    ),
+    key(
         "receive.memory_bytes_max",
         "67108864",
         BYTES,

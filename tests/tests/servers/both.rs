@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use driftlog_tests::clock::wait_until;
+use driftlog_tests::process::run;
 
 use crate::broker::Kafka;
 use crate::cluster::Cluster;
@@ -66,5 +67,9 @@ fn while_one_is_down_the_other_goes_on_and_at_the_end_both_have_everything_once(
     let journal = writer.stop().unwrap();
     let in_kafka = world.finish(&journal);
     let in_search = world.assert_exact(&world.server.cluster, &journal);
+    let mut command = world.shore.program();
+    command.args(["audit", "--sink", "kafka", "--sink", "search", "--config"]).arg(world.shore.config());
+    let said = String::from_utf8(run(command).unwrap().stdout).unwrap();
+    assert!(said.ends_with("of 2 lanes all sinks have the same; 0 times one is behind, 0 differ\n"), "{said}");
     assert_eq!(in_kafka.devices[DEVICE].lines_out, in_search.devices[DEVICE].lines_out);
 }

@@ -34,6 +34,21 @@ fn a_gateway_killed_in_mid_bulk_neither_loses_nor_doubles_a_document_though_inde
     std::thread::sleep(Duration::from_secs(25));
     world.finish(&writer.stop().unwrap());
     assert!(world.server.indexes() > 1, "{} index", world.server.indexes());
+
+    // Those that are not to be kept any longer go, but for the newest.
+    world.shore.kill();
+    let config = std::fs::read_to_string(world.shore.config()).unwrap();
+    let kept = "index_bytes_max = 1048576\nindex_kept_ms = 1000";
+    std::fs::write(world.shore.config(), config.replace("index_bytes_max = 1048576", kept)).unwrap();
+    world.shore.start().unwrap();
+    let mut file = std::fs::File::create(world.device.logs().join("more.log")).unwrap();
+    let is_alone = driftlog_tests::clock::wait_until(Duration::from_secs(60), || {
+        writeln!(file, "one more").unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        world.server.indexes() == 1
+    });
+    assert!(is_alone, "{}", driftlog_tests::process::last_lines(&world.shore.log(), 20).join("\n"));
+    assert!(world.server.documents().iter().any(|document| document.contains("one more")));
 }
 
 #[test]

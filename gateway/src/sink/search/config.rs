@@ -40,6 +40,8 @@ pub struct SearchConfig {
     pub index_bytes_max: u64,
     /// Milliseconds before the next begins, if it has anything in it.
     pub index_age_ms_max: u64,
+    /// Milliseconds for which an index is kept after the next one began; 0: for ever.
+    pub index_kept_ms: u64,
 }
 
 impl Default for SearchConfig {
@@ -58,6 +60,7 @@ impl Default for SearchConfig {
             gzip: true,
             index_bytes_max: 32 * 1024 * MIB,
             index_age_ms_max: 7 * 86_400_000,
+            index_kept_ms: 0,
         }
     }
 }
@@ -135,6 +138,9 @@ impl SearchConfig {
                 self.index_age_ms_max,
                 "is less than a minute",
             ));
+        }
+        if (1..1_000).contains(&self.index_kept_ms) {
+            return Err(document.wrong("search.index_kept_ms", self.index_kept_ms, "is less than a second"));
         }
         Ok(())
     }

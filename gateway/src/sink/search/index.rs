@@ -58,6 +58,51 @@ pub(super) fn is_full(
         && number("/_all/primaries/docs/count") > 0)
 }
 
+/// Deletes the indexes after which the next one began so long ago that they need not be kept.
+///
+/// A repeat that was put down for one of them makes it again, and meets nothing that it doubles.
+pub(super) fn delete_old(
+    client: &Client,
+    config: &SearchConfig,
+    newest: u32,
+    now: Unix,
+) -> Result<(), String> {
+    let path = format!("/{}-*/_settings?filter_path=*.settings.index.creation_date", config.alias);
+    let answer = client.call("GET", &path, Body::NONE)?;
+    if !answer.is_success() {
+        return Err(answer.text());
+    }
+    for number in outlived(&answer.json()?, config, newest, now) {
+        let name = name(&config.alias, number);
+        let answer = client.call("DELETE", &format!("/{name}"), Body::NONE)?;
+        if !answer.is_success() {
+            return Err(format!("index {name} cannot be deleted: {}", answer.text()));
+        }
+        log::info!("search: index {name} was kept for {} ms and is deleted", config.index_kept_ms);
+    }
+    Ok(())
+}
+
+/// Which of our own indexes below `newest` are to go, by when their successors were made.
+fn outlived(settings: &Value, config: &SearchConfig, newest: u32, now: Unix) -> Vec<u32> {
+    let made_at = |number: u32| {
+        let made = settings.get(name(&config.alias, number))?.pointer("/settings/index/creation_date")?;
+        made.as_str()?.parse::<i64>().ok()
+    };
+    let age = |number: u32| made_at(number).map(|made| (now.0 / 1_000_000).saturating_sub(made));
+    let is_over = |age: i64| u64::try_from(age).is_ok_and(|age| age >= config.index_kept_ms);
+    let mut outlived = Vec::new();
+    // The age of the index after this one.
+    let mut next = age(newest);
+    for number in (1..newest).rev() {
+        if made_at(number).is_some() && next.is_some_and(is_over) {
+            outlived.push(number);
+        }
+        next = age(number).or(next);
+    }
+    outlived
+}
+
 /// Installs the template of the indexes; says what it did.
 ///
 /// # Errors
@@ -133,6 +178,24 @@ pub(super) fn template(alias: &str) -> String {
 mod tests {
     use super::*;
     use crate::sink::ecs::fields::{FIELDS, Kind};
+
+    #[test]
+    fn an_index_goes_when_the_next_one_is_old_and_never_the_newest_nor_one_that_is_not_ours() {
+        let config =
+            SearchConfig { alias: "edge".to_owned(), index_kept_ms: 1_000, ..SearchConfig::default() };
+        let made = |at: &str| serde_json::json!({ "settings": { "index": { "creation_date": at } } });
+        let settings = serde_json::json!({
+            "edge-000001": made("1"), "edge-000002": made("1000"), "edge-000004": made("2000"),
+            "edge-000005": made("3000"), "edge-other": made("1"), "edge-1": made("1"),
+        });
+        let outlived = |newest, ms: i64| outlived(&settings, &config, newest, Unix(ms * 1_000_000));
+        assert_eq!(outlived(5, 1_999), [0; 0]);
+        assert_eq!(outlived(5, 2_000), [1]);
+        assert_eq!(outlived(5, 3_000), [2, 1]);
+        assert_eq!(outlived(5, 4_000), [4, 2, 1]);
+        assert_eq!(outlived(4, 9_000), [2, 1], "the ledger knows of no fifth");
+        assert_eq!(outlived(1, 9_000), [0; 0]);
+    }
 
     #[test]
     fn the_template_names_every_field_of_a_document_and_its_kind() {

@@ -128,9 +128,15 @@ impl Durable for Search {
             return Ok(false);
         }
         self.looked = now;
+        let refused = |reason| CommitError::Refused(format!("search: {reason}"));
         let is_full = index::is_full(&self.client, &self.config, self.newest, now);
-        if is_full.map_err(|reason| CommitError::Refused(format!("search: {reason}")))? {
+        if is_full.map_err(refused)? {
             self.newest += 1;
+        }
+        if self.config.index_kept_ms > 0 {
+            index::delete_old(&self.client, &self.config, self.newest, now).map_err(refused)?;
+            // What comes again for one of them makes it again.
+            self.known.retain(|number| *number == self.newest);
         }
         Ok(false)
     }
