@@ -114,6 +114,8 @@ pub struct LaneStatus {
     pub paused: bool,
     /// Why the last write failed.
     pub last_error: Option<String>,
+    /// What was sent several times and the gateway has not received.
+    pub unheard: Option<String>,
 }
 
 /// A source at one instant.

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use driftlog_agent::status::{self, Status};
 
+use crate::access::Access;
 use crate::process::{Process, ProcessError, Programs, run};
 use crate::proxy::{Line, Proxy};
 use crate::usage::Usage;
@@ -46,6 +47,8 @@ pub struct AgentSettings {
     pub backoff_ms_max: u64,
     /// How much the agent says.
     pub log_level: &'static str,
+    /// What its broker wants.
+    pub access: Access,
 }
 
 impl Default for AgentSettings {
@@ -59,6 +62,7 @@ impl Default for AgentSettings {
             idle_line_ms: 5_000,
             backoff_ms_max: 1_000,
             log_level: "info",
+            access: Access::default(),
         }
     }
 }
@@ -98,22 +102,31 @@ impl Device {
             starts: 0,
             used_before: Usage::default(),
         };
-        fs::write(device.config(), device.config_text(settings))?;
+        device.configure(settings)?;
         device.set_clock(0, 0, None)?;
         Ok(device)
+    }
+
+    /// Configures its agent, from its next start on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn configure(&self, settings: &AgentSettings) -> io::Result<()> {
+        fs::write(self.config(), self.config_text(settings))
     }
 
     fn config_text(&self, settings: &AgentSettings) -> String {
         let AgentSettings { delay_ms_max, durability, bulk_bytes_max, overflow, urgent, .. } = settings;
         let folder = self.folder.display();
         let (name, broker) = (&self.name, self.proxy.address());
+        let Access { scheme, keys } = &settings.access;
         format!(
             r#"device_id = "{name}"
 state_dir = "{folder}/state"
 
 [broker]
-url = "mqtt://{broker}"
-backoff_ms_min = 50
+url = "{scheme}://{broker}"
+{keys}backoff_ms_min = 50
 backoff_ms_max = {}
 
 [spool]

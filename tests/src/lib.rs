@@ -5,6 +5,8 @@
 //! nothing else has to be built or installed. [`demo`] shows it, [`figures`] measures it, [`sim`],
 //! [`chaos`] and the suites in `tests/` try to break it, [`planted`] proves that they would notice.
 
+pub mod access;
+pub mod broker;
 pub mod chaos;
 pub mod clock;
 pub mod compare;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use driftlog_gateway::status::Status;
 use serde::Deserialize;
 
+use crate::access::Access;
 use crate::clock;
 use crate::process::{Process, ProcessError, Programs, run};
 use crate::usage::Usage;
@@ -45,6 +46,8 @@ pub struct GatewaySettings {
     pub more: String,
     /// Another broker than the embedded one.
     pub broker: Option<SocketAddr>,
+    /// What that broker wants.
+    pub access: Access,
     /// It believes a clock that can be set, as devices do.
     pub has_trial_clock: bool,
 }
@@ -58,6 +61,7 @@ impl Default for GatewaySettings {
             has_archive: true,
             more: String::new(),
             broker: None,
+            access: Access::default(),
             has_trial_clock: false,
         }
     }
@@ -105,11 +109,12 @@ impl Shore {
             has_archive,
             more,
             broker,
+            access,
             has_trial_clock,
         } = settings;
         let (data, web) = (self.data(), self.web);
         let broker = match broker {
-            Some(other) => format!(r#"url = "mqtt://{other}""#),
+            Some(other) => format!("url = \"{}://{other}\"\n{}", access.scheme, access.keys),
             None => format!(r#"listen = "{}""#, self.broker),
         };
         let trial = match has_trial_clock {

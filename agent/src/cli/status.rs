@@ -97,8 +97,8 @@ fn lanes(config: &Config, lanes: &[LaneStatus]) -> String {
         if lane.paused {
             let _ = writeln!(text, "{}: the sources wait for room", lane.lane);
         }
-        if let Some(error) = &lane.last_error {
-            let _ = writeln!(text, "{}: {error}", lane.lane);
+        for trouble in lane.last_error.iter().chain(&lane.unheard) {
+            let _ = writeln!(text, "{}: {trouble}", lane.lane);
         }
     }
     text

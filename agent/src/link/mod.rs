@@ -5,6 +5,7 @@
 //! nothing given in one session is sent in the next.
 
 mod backoff;
+mod closings;
 mod explain;
 pub mod mqtt;
 pub(crate) mod tls;

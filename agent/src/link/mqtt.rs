@@ -8,7 +8,7 @@
 //! Memory: one message waiting, one in rumqttc's channel, and at most `in_flight_bytes_max` that the
 //! broker has not acknowledged.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use driftlog_proto::ids::{DeviceId, RunId};
@@ -18,9 +18,10 @@ use rumqttc::{
     SubscribeReasonCode, Transport,
 };
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::Backoff;
+use super::closings::Closings;
 use super::explain::Explained;
 use super::{Link, LinkEvent, Oversize, tls};
 use crate::clock::Clock;
@@ -41,7 +42,7 @@ const SEND_BUFFER_BYTES: u32 = 64 * 1024;
 /// A message must have left within this.
 pub(super) const FLUSH_WAIT: Duration = Duration::from_secs(120);
 /// A connection that lives this long ends the back-off.
-const STEADY: Duration = Duration::from_secs(30);
+pub(super) const STEADY: Duration = Duration::from_secs(30);
 /// How long a good-bye may take.
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
 
@@ -88,14 +89,28 @@ type Outbox = mpsc::Sender<Vec<u8>>;
 struct InFlight {
     budget: Semaphore,
     bytes_max: u32,
-    /// Bytes of what was given to rumqttc and has no packet id yet, oldest first; and by packet id.
-    sizes: Mutex<(Vec<u32>, [u32; IN_FLIGHT_MAX as usize + 1])>,
+    sizes: Mutex<Sizes>,
+}
+
+/// Bytes of messages.
+#[derive(Debug)]
+struct Sizes {
+    /// Given to rumqttc, without a packet id yet, oldest first.
+    given: Vec<u32>,
+    /// Sent, by packet id; 0 when acknowledged.
+    sent: [u32; IN_FLIGHT_MAX as usize + 1],
+    /// The largest acknowledged.
+    taken_max: u32,
 }
 
 impl InFlight {
     fn new(bytes_max: u32) -> Self {
-        let budget = Semaphore::new(bytes_max as usize);
-        Self { budget, bytes_max, sizes: Mutex::new((Vec::new(), [0; IN_FLIGHT_MAX as usize + 1])) }
+        let sizes = Sizes { given: Vec::new(), sent: [0; IN_FLIGHT_MAX as usize + 1], taken_max: 0 };
+        Self { budget: Semaphore::new(bytes_max as usize), bytes_max, sizes: Mutex::new(sizes) }
+    }
+
+    fn sizes(&self) -> MutexGuard<'_, Sizes> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn take(&self, bytes: usize) {
@@ -104,25 +119,34 @@ impl InFlight {
         if let Ok(permit) = self.budget.acquire_many(bytes).await {
             permit.forget();
         }
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).0.push(bytes);
+        self.sizes().given.push(bytes);
     }
 
     fn sent(&self, id: u16) {
-        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        if sizes.0.is_empty() {
+        let mut sizes = self.sizes();
+        if sizes.given.is_empty() {
             return;
         }
-        let bytes = sizes.0.remove(0);
-        if let Some(slot) = sizes.1.get_mut(usize::from(id)) {
+        let bytes = sizes.given.remove(0);
+        if let Some(slot) = sizes.sent.get_mut(usize::from(id)) {
             *slot = bytes;
         }
     }
 
     fn acknowledged(&self, id: u16) {
-        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = sizes.1.get_mut(usize::from(id)) {
-            self.budget.add_permits(std::mem::take(slot) as usize);
+        let mut sizes = self.sizes();
+        if let Some(slot) = sizes.sent.get_mut(usize::from(id)) {
+            let bytes = std::mem::take(slot);
+            self.budget.add_permits(bytes as usize);
+            sizes.taken_max = sizes.taken_max.max(bytes);
         }
+    }
+
+    /// Bytes of the largest message that the broker has acknowledged, and of the largest that was sent
+    /// and that it has not.
+    fn largest(&self) -> (u32, u32) {
+        let sizes = self.sizes();
+        (sizes.taken_max, sizes.sent.into_iter().max().unwrap_or(0))
     }
 }
 
@@ -204,8 +228,9 @@ impl Connector {
     /// Connects, again and again, until the other side is gone.
     async fn keep_up(self) {
         let mut backoff = Backoff::new(self.config.backoff_ms_min, self.config.backoff_ms_max);
+        let mut closings = Closings::default();
         while !self.events.is_closed() {
-            let Err(reason) = self.connection(&mut backoff).await else { return };
+            let Err(reason) = self.connection(&mut backoff, &mut closings).await else { return };
             let event = LinkEvent::Down { reason };
             if self.events.send(Heard { event, outgoing: None }).await.is_err() {
                 return;
@@ -219,7 +244,7 @@ impl Connector {
     }
 
     /// One connection, from the first packet to the last. `Ok` when the other side wants no more.
-    async fn connection(&self, backoff: &mut Backoff) -> Result<(), Reason> {
+    async fn connection(&self, backoff: &mut Backoff, closings: &mut Closings) -> Result<(), Reason> {
         let (client, mut eventloop) = AsyncClient::new(self.options()?, 1);
         eventloop.network_options.set_tcp_send_buffer_size(SEND_BUFFER_BYTES);
         let wait = Duration::from_secs(self.config.connect_timeout_s.into());
@@ -239,10 +264,17 @@ impl Connector {
         for payload in early {
             self.tell(LinkEvent::Message { payload }, None).await;
         }
-        tokio::select! {
+        let begin = Instant::now();
+        let ended = tokio::select! {
             ended = self.drive(&mut eventloop, &in_flight) => ended,
             never = async { tokio::join!(self.pump(&client, waiting, &in_flight), steady(backoff)).1 } => match never {},
-        }
+        };
+        let (taken_max, pending_max) = in_flight.largest();
+        closings.handle_end(begin.elapsed(), taken_max, pending_max, ended.as_ref().err());
+        ended.map_err(|error| {
+            let hint = closings.hint(&self.client_id, &self.topics.up);
+            self.reason(format_args!("{}{hint}", Explained { error: &error, config: &self.config }))
+        })
     }
 
     /// Waits for CONNACK, subscribes, waits for SUBACK. Returns what came before that.
@@ -275,7 +307,7 @@ impl Connector {
     }
 
     /// Keeps rumqttc going; ends with the connection.
-    async fn drive(&self, eventloop: &mut EventLoop, in_flight: &InFlight) -> Result<(), Reason> {
+    async fn drive(&self, eventloop: &mut EventLoop, in_flight: &InFlight) -> Result<(), ConnectionError> {
         loop {
             match eventloop.poll().await {
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
@@ -287,7 +319,7 @@ impl Connector {
                 Ok(Event::Incoming(Packet::PubAck(ack))) => in_flight.acknowledged(ack.pkid),
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return Ok(()),
                 Ok(_) => {}
-                Err(error) => return Err(self.explain(&error)),
+                Err(error) => return Err(error),
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use driftlog_proto::block::{Packer, WORKSPACE_BYTES};
-use driftlog_proto::ids::{Lane, RunId};
+use driftlog_proto::ids::{Lane, Place, RunId};
+use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use driftlog_proto::sender::Sender;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
@@ -37,6 +38,8 @@ pub(super) struct LaneOut<D: Disk> {
     pub(super) last_error: Option<String>,
     /// It was said that the flash forgot what it had published.
     pub(super) is_forgetting_told: bool,
+    /// Of the item that begins here it was said that the gateway does not hear it.
+    unheard_told: Option<Place>,
 }
 
 impl<D: Disk> LaneOut<D> {
@@ -55,6 +58,7 @@ impl<D: Disk> LaneOut<D> {
             retries: 0,
             last_error: None,
             is_forgetting_told: false,
+            unheard_told: None,
         }
     }
 
@@ -101,6 +105,24 @@ impl<D: Disk> LaneOut<D> {
         }
         self.retries = 0;
         self.retry_at = Mono(0);
+    }
+
+    /// In words: the gateway has not received what was sent to it several times.
+    pub(super) fn unheard(&self) -> Option<String> {
+        let item = self.sender.unheard()?;
+        Some(format!(
+            "the item at {} ({} bytes) was sent several times and the gateway has not received it\nhint: the broker must carry messages of {MESSAGE_BYTES_MAX} bytes; one with a lower limit may drop longer ones unsaid (mosquitto: message_size_limit, RabbitMQ: max_message_size)",
+            item.begin, item.bytes
+        ))
+    }
+
+    /// Says so to the log, once for each item.
+    pub(super) fn tell_unheard(&mut self) {
+        let at = self.sender.unheard().map(|item| item.begin);
+        if at.is_some() && at != self.unheard_told {
+            log::warn!("lane {}: {}", self.lane.name(), self.unheard().unwrap_or_default());
+            self.unheard_told = at;
+        }
     }
 
     /// When the lane has something to do; `sealed_from`: it cannot be sealed before that.

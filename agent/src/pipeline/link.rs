@@ -14,6 +14,9 @@ use super::{BEAT_MS, Pipeline};
 use crate::source::Files;
 use crate::spool::disk::Disk;
 
+/// This `Hello` without an answer to those before it is one too many to say nothing.
+const UNANSWERED_TOLD: u32 = 3;
+
 impl<D: Disk, F: Files> Pipeline<D, F> {
     /// A connection begins; `session` is a fresh random number.
     pub fn handle_link_up(&mut self, now: Now, session: SessionId) {
@@ -104,6 +107,9 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             return false;
         }
         if self.session.poll_hello(now.mono) {
+            if self.session.unanswered() == UNANSWERED_TOLD {
+                self.tell_unanswered();
+            }
             let hello = Up::Hello(self.hello(now));
             return encode(&hello, &[], out);
         }
@@ -121,6 +127,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let Some(session) = self.session.id() else { return false };
         let Some(lane) = self.lanes.get_mut(at) else { return false };
         let Some(stored) = lane.sender.poll_publish(now.mono, &mut lane.spool) else { return false };
+        lane.tell_unheard();
         if let Err(gone) = lane.spool.read(&stored, &mut self.read_buf) {
             log::warn!("lane {}: the item at {} cannot be read: {gone}", lane.lane.name(), stored.begin);
             lane.sender.handle_changed(&stored.begin);
@@ -129,6 +136,13 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let told = self.told(at, &stored);
         let envelope = Item { session, reading: self.reading(now), told };
         encode(&Up::Item(envelope), &self.read_buf, out)
+    }
+
+    fn tell_unanswered(&self) {
+        let topic = format!("driftlog/v1/{:02x}/{1}", self.config.device.shard(), self.config.device);
+        log::warn!(
+            "the gateway has not answered, though the broker takes what is sent\nhint: does it run, connected to this broker? Do the broker's rules let this device's user publish to {topic}/up and read {topic}/ack?"
+        );
     }
 
     fn told(&self, at: usize, stored: &Stored) -> Option<Told> {

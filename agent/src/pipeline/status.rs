@@ -62,5 +62,6 @@ fn lane_status<D: Disk>(out: &mut LaneOut<D>, here: BootId, now: Now) -> LaneSta
         oldest_age_ms: age.map(|(_, mono, _)| now.mono.ms_since(mono)),
         paused: out.retry_at.0 > 0,
         last_error: out.last_error.clone(),
+        unheard: out.unheard(),
     }
 }

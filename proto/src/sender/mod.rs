@@ -30,6 +30,8 @@ pub const RESEND_MS_MAX: u64 = 60_000;
 pub const LOST_MS: u64 = 500;
 /// The wait before an item that arrived broken is sent again.
 pub const NACKED_MS: u64 = 1_000;
+/// How often an item is sent in one connection before it counts as [unheard](Sender::unheard).
+pub const UNHEARD_TRIES: u32 = 4;
 /// How long the gateway's word that it holds an item delays its re-sending.
 pub const HINT_MS: u64 = 30_000;
 
@@ -180,6 +182,14 @@ impl Sender {
     #[must_use]
     pub const fn credit(&self) -> u32 {
         self.credit
+    }
+
+    /// The oldest item, if it was sent [`UNHEARD_TRIES`] times in this connection and the gateway has
+    /// not said that it has it: something between here and there may not let it pass.
+    #[must_use]
+    pub fn unheard(&self) -> Option<Stored> {
+        let is_unheard = |flight: &&Flight| flight.tries >= UNHEARD_TRIES && flight.hinted == Mono(0);
+        self.ring.front().filter(is_unheard).map(|flight| flight.item)
     }
 
     /// There is a connection. Everything is due again; there is no credit until an `Ack` of this

@@ -56,6 +56,12 @@ impl Session {
         self.answered.is_some()
     }
 
+    /// How often `Hello` was sent in this connection without an answer.
+    #[must_use]
+    pub const fn unanswered(&self) -> u32 {
+        if self.is_answered() { 0 } else { self.hello_tries }
+    }
+
     /// A connection begins: `Hello` is due.
     pub fn handle_link_up(&mut self, id: SessionId) {
         *self = Self { id: Some(id), heard: self.heard, hello_due: true, ..Self::default() };

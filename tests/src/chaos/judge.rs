@@ -133,8 +133,8 @@ fn own_words(log: &str, lost: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::broker::Kind;
     use super::*;
+    use crate::broker::Kind;
 
     fn dropping(may_drop: bool) -> DevicePlan {
         let mut device = Plan::draw(1, &[Kind::Embedded], None).devices.remove(0);

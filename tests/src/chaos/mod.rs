@@ -7,7 +7,6 @@
 //!
 //! The seed decides what is done; what happens then is up to the machine.
 
-mod broker;
 mod fault;
 mod judge;
 mod options;

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::broker::Kind;
 use super::fault::Fault;
+use crate::broker::Kind;
 use crate::corpus::Random;
 
 /// How long faults go on, in milliseconds, from and to.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::broker::Kind;
 use super::fault::Fault;
 use super::round::Outcome;
+use crate::broker::Kind;
 use crate::table::{Table, grouped};
 
 /// Everything so far.

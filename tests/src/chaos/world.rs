@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::broker::Broker;
 use super::fault::Fault;
 use super::plan::{Plan, Step, Strike, clock_offset_ms};
 use super::small_disk::SmallDisk;
 use super::unit::{Life, Unit};
+use crate::broker::{Broker, Setup};
 use crate::process::Programs;
 use crate::proxy::Proxy;
 use crate::shore::{GatewaySettings, Shore};
@@ -39,7 +39,8 @@ impl World {
     /// Makes everything and starts it: the broker, the gateway, and when that is ready the devices.
     pub(super) fn start(folder: &Path, plan: &Plan) -> io::Result<Self> {
         let programs = Programs::in_myself()?;
-        let broker = Broker::start(plan.broker, &folder.join("broker"), plan.broker_clock)?;
+        let setup = Setup { wrong_clock: plan.broker_clock, ..Setup::default() };
+        let broker = Broker::start(plan.broker, &folder.join("broker"), &setup)?;
         let line = broker.as_ref().map(|broker| Proxy::start(broker.address())).transpose()?;
         let settings = GatewaySettings {
             file_bytes_max: FILE_BYTES_MAX,

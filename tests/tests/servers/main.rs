@@ -11,5 +11,6 @@ mod broker;
 mod cluster;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod mqtt;
 mod search;
 mod world;

@@ -66,17 +66,7 @@ impl<S: Server> World<S> {
     }
 
     pub(crate) fn writer(&self, lines_per_second: u64) -> Writer {
-        let feed =
-            |style: Style| (style.file_name().to_owned(), Feed::Generated(Corpus::new(style, 1, true)));
-        let config = WriterConfig {
-            logs: self.device.logs(),
-            journal: self.folder.path().join("journal"),
-            files: vec![feed(Style::Syslog), feed(Style::Json)],
-            lines_per_second,
-            rotate_bytes: 400_000,
-            seed: 1,
-        };
-        Writer::start(config).unwrap()
+        writer(&self.device, self.folder.path(), lines_per_second)
     }
 
     /// What a server holds as the one file of an archive, for those who compare archives.
@@ -94,18 +84,7 @@ impl<S: Server> World<S> {
     /// Waits until the device has nothing left, and checks that the server, and the archive if there
     /// is one, hold all that was written, once and in order.
     pub(crate) fn finish(&mut self, journal: &Journal) -> Comparison {
-        let mut lag = String::new();
-        let has_drained = clock::wait_until(LONG, || {
-            let status = self.device.status();
-            let has = status
-                .as_ref()
-                .is_some_and(|status| driftlog_tests::device::is_done(status, journal.lines()));
-            lag = format!("{status:?}");
-            std::thread::sleep(Duration::from_millis(100));
-            has
-        });
-        let said = || last_lines(&self.shore.log(), 20).join("\n");
-        assert!(has_drained, "not everything is acknowledged: {lag}\n{}", said());
+        drain(&self.device, &self.shore, journal);
         let found = self.assert_exact(&self.server, journal);
         if self.has_archive {
             let archived = compare(&self.shore.archive(), &[(DEVICE, journal)]).unwrap();
@@ -141,6 +120,35 @@ impl<S: Server> World<S> {
         shore.wait_ready().unwrap();
         shore
     }
+}
+
+/// Writes to a device's logs; the journal of that is in `folder`.
+pub(crate) fn writer(device: &Device, folder: &Path, lines_per_second: u64) -> Writer {
+    let feed = |style: Style| (style.file_name().to_owned(), Feed::Generated(Corpus::new(style, 1, true)));
+    let config = WriterConfig {
+        logs: device.logs(),
+        journal: folder.join("journal"),
+        files: vec![feed(Style::Syslog), feed(Style::Json)],
+        lines_per_second,
+        rotate_bytes: 400_000,
+        seed: 1,
+    };
+    Writer::start(config).unwrap()
+}
+
+/// Waits until a device has nothing left.
+pub(crate) fn drain(device: &Device, shore: &Shore, journal: &Journal) {
+    let mut lag = String::new();
+    let has_drained = clock::wait_until(LONG, || {
+        let status = device.status();
+        let has =
+            status.as_ref().is_some_and(|status| driftlog_tests::device::is_done(status, journal.lines()));
+        lag = format!("{status:?}");
+        std::thread::sleep(Duration::from_millis(100));
+        has
+    });
+    let said = || last_lines(&shore.log(), 20).join("\n");
+    assert!(has_drained, "not everything is acknowledged: {lag}\n{}", said());
 }
 
 /// Starts a server. It ends with the thread that started it, so that one stays.
