@@ -114,7 +114,7 @@ pub struct LaneStatus {
     pub paused: bool,
     /// Why the last write failed.
     pub last_error: Option<String>,
-    /// What was sent several times and the gateway has not received.
+    /// What was sent several times and does not reach the gateway.
     pub unheard: Option<String>,
 }
 

@@ -228,3 +228,25 @@ fn the_tables_of_the_spool_format_are_those_of_the_code() {
         }
     }
 }
+
+#[test]
+fn the_page_of_brokers_prints_every_file_that_the_scripts_take_from_it() {
+    let page = |name: &str| {
+        let output =
+            std::process::Command::new(root().join("tests/servers/page")).arg(name).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let scripts = ["certificate", "mosquitto", "rabbitmq"].map(|name| read(&format!("tests/servers/{name}")));
+    let names = scripts.iter().flat_map(|text| between(text, "\"$here/page\" ", "\n"));
+    let names: BTreeSet<&str> = names.filter_map(|rest| rest.split([' ', ')']).next()).collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    for name in &names {
+        assert!(page(name).lines().count() > 0, "{name}");
+    }
+    let definitions: serde_json::Value =
+        serde_json::from_str(&page("/etc/rabbitmq/definitions.json")).unwrap();
+    let count = |key: &str| definitions[key].as_array().unwrap().len();
+    // One without would be allowed everything.
+    assert_eq!(count("users"), count("topic_permissions"));
+}

@@ -76,7 +76,7 @@ impl fmt::Display for Hint<'_> {
 }
 
 /// Whether it was the other side that ended the connection.
-fn is_closed(error: &ConnectionError) -> bool {
+pub(super) fn is_closed(error: &ConnectionError) -> bool {
     let (ConnectionError::Io(error)
     | ConnectionError::MqttState(
         StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)),

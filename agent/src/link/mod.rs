@@ -7,6 +7,7 @@
 mod backoff;
 mod closings;
 mod explain;
+mod in_flight;
 pub mod mqtt;
 pub(crate) mod tls;
 

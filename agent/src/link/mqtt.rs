@@ -8,7 +8,7 @@
 //! Memory: one message waiting, one in rumqttc's channel, and at most `in_flight_bytes_max` that the
 //! broker has not acknowledged.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use driftlog_proto::ids::{DeviceId, RunId};
@@ -17,12 +17,13 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS, SubscribeFilter,
     SubscribeReasonCode, Transport,
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::Backoff;
-use super::closings::Closings;
+use super::closings::{self, Closings};
 use super::explain::Explained;
+use super::in_flight::{IN_FLIGHT_MAX, InFlight};
 use super::{Link, LinkEvent, Oversize, tls};
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
@@ -30,8 +31,6 @@ use crate::identity;
 
 /// Bytes that MQTT may add to a payload: the topic and a fixed header.
 const PACKET_OVERHEAD_BYTES_MAX: usize = 1024;
-/// Publishes that the broker has not acknowledged.
-const IN_FLIGHT_MAX: u16 = 32;
 /// Events that wait for the agent.
 const EVENTS_MAX: usize = 4;
 /// Messages that a broker may send before it confirms the subscriptions.
@@ -83,72 +82,6 @@ struct Heard {
 
 /// The way in for the messages of one connection.
 type Outbox = mpsc::Sender<Vec<u8>>;
-
-/// Counts the bytes that the broker has not acknowledged.
-#[derive(Debug)]
-struct InFlight {
-    budget: Semaphore,
-    bytes_max: u32,
-    sizes: Mutex<Sizes>,
-}
-
-/// Bytes of messages.
-#[derive(Debug)]
-struct Sizes {
-    /// Given to rumqttc, without a packet id yet, oldest first.
-    given: Vec<u32>,
-    /// Sent, by packet id; 0 when acknowledged.
-    sent: [u32; IN_FLIGHT_MAX as usize + 1],
-    /// The largest acknowledged.
-    taken_max: u32,
-}
-
-impl InFlight {
-    fn new(bytes_max: u32) -> Self {
-        let sizes = Sizes { given: Vec::new(), sent: [0; IN_FLIGHT_MAX as usize + 1], taken_max: 0 };
-        Self { budget: Semaphore::new(bytes_max as usize), bytes_max, sizes: Mutex::new(sizes) }
-    }
-
-    fn sizes(&self) -> MutexGuard<'_, Sizes> {
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn take(&self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max);
-        // The semaphore is never closed: an error cannot occur, and would only mean one message more.
-        if let Ok(permit) = self.budget.acquire_many(bytes).await {
-            permit.forget();
-        }
-        self.sizes().given.push(bytes);
-    }
-
-    fn sent(&self, id: u16) {
-        let mut sizes = self.sizes();
-        if sizes.given.is_empty() {
-            return;
-        }
-        let bytes = sizes.given.remove(0);
-        if let Some(slot) = sizes.sent.get_mut(usize::from(id)) {
-            *slot = bytes;
-        }
-    }
-
-    fn acknowledged(&self, id: u16) {
-        let mut sizes = self.sizes();
-        if let Some(slot) = sizes.sent.get_mut(usize::from(id)) {
-            let bytes = std::mem::take(slot);
-            self.budget.add_permits(bytes as usize);
-            sizes.taken_max = sizes.taken_max.max(bytes);
-        }
-    }
-
-    /// Bytes of the largest message that the broker has acknowledged, and of the largest that was sent
-    /// and that it has not.
-    fn largest(&self) -> (u32, u32) {
-        let sizes = self.sizes();
-        (sizes.taken_max, sizes.sent.into_iter().max().unwrap_or(0))
-    }
-}
 
 impl Mqtt {
     /// Starts connecting, on the current tokio runtime.
@@ -267,6 +200,7 @@ impl Connector {
         let begin = Instant::now();
         let ended = tokio::select! {
             ended = self.drive(&mut eventloop, &in_flight) => ended,
+            overdue = in_flight.overdue() => return Err(self.reason(overdue)),
             never = async { tokio::join!(self.pump(&client, waiting, &in_flight), steady(backoff)).1 } => match never {},
         };
         let (taken_max, pending_max) = in_flight.largest();
@@ -284,17 +218,24 @@ impl Connector {
         eventloop: &mut EventLoop,
     ) -> Result<Vec<Vec<u8>>, Reason> {
         let mut early = Vec::new();
+        let mut is_asked = false;
         loop {
-            match eventloop.poll().await.map_err(|error| self.explain(&error))? {
+            let event =
+                eventloop.poll().await.map_err(|error| match closings::is_closed(&error) && is_asked {
+                    // RabbitMQ hangs up where mosquitto answers.
+                    true => self.forbidden(),
+                    false => self.explain(&error),
+                })?;
+            match event {
                 Event::Incoming(Packet::ConnAck(_)) => {
                     let filter = |topic: &String| SubscribeFilter::new(topic.clone(), QoS::AtLeastOnce);
                     let filters = [filter(&self.topics.ack), filter(&self.topics.down)];
                     client.try_subscribe_many(filters).map_err(|error| self.reason(&error))?;
+                    is_asked = true;
                 }
                 Event::Incoming(Packet::SubAck(ack)) => {
                     if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-                        let what = "the broker does not allow to subscribe to";
-                        return Err(self.reason(format_args!("{what} {} and …/down", self.topics.ack)));
+                        return Err(self.forbidden());
                     }
                     return Ok(early);
                 }
@@ -315,8 +256,8 @@ impl Connector {
                         self.tell(LinkEvent::Message { payload: publish.payload.to_vec() }, None).await;
                     }
                 }
-                Ok(Event::Outgoing(Outgoing::Publish(id))) => in_flight.sent(id),
-                Ok(Event::Incoming(Packet::PubAck(ack))) => in_flight.acknowledged(ack.pkid),
+                Ok(Event::Outgoing(Outgoing::Publish(id))) => in_flight.handle_sent(id),
+                Ok(Event::Incoming(Packet::PubAck(ack))) => in_flight.handle_acknowledged(ack.pkid),
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return Ok(()),
                 Ok(_) => {}
                 Err(error) => return Err(error),
@@ -366,6 +307,11 @@ impl Connector {
 
     fn reason(&self, what: impl std::fmt::Display) -> Reason {
         format!("{}:{}: {what}", self.config.host, self.config.port)
+    }
+
+    fn forbidden(&self) -> Reason {
+        let what = "the broker does not allow to subscribe to";
+        self.reason(format_args!("{what} {} and …/down", self.topics.ack))
     }
 
     fn explain(&self, error: &ConnectionError) -> Reason {

@@ -111,7 +111,7 @@ impl<D: Disk> LaneOut<D> {
     pub(super) fn unheard(&self) -> Option<String> {
         let item = self.sender.unheard()?;
         Some(format!(
-            "the item at {} ({} bytes) was sent several times and the gateway has not received it\nhint: the broker must carry messages of {MESSAGE_BYTES_MAX} bytes; one with a lower limit may drop longer ones unsaid (mosquitto: message_size_limit, RabbitMQ: max_message_size)",
+            "the item at {} ({} bytes) was sent several times, and the gateway hears what is sent after it and not this\nhint: the broker must carry messages of {MESSAGE_BYTES_MAX} bytes; one with a lower limit may drop longer ones unsaid (mosquitto: message_size_limit, RabbitMQ: max_message_size)",
             item.begin, item.bytes
         ))
     }

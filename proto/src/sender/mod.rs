@@ -30,7 +30,7 @@ pub const RESEND_MS_MAX: u64 = 60_000;
 pub const LOST_MS: u64 = 500;
 /// The wait before an item that arrived broken is sent again.
 pub const NACKED_MS: u64 = 1_000;
-/// How often an item is sent in one connection before it counts as [unheard](Sender::unheard).
+/// How often an item is sent in one connection before it may be [unheard](Sender::unheard).
 pub const UNHEARD_TRIES: u32 = 4;
 /// How long the gateway's word that it holds an item delays its re-sending.
 pub const HINT_MS: u64 = 30_000;
@@ -97,6 +97,8 @@ struct Flight {
     is_resent: bool,
     /// How often it was sent in this connection since the base last moved.
     tries: u32,
+    /// The gateway has heard what was sent well after it, and not it, in this connection.
+    is_missed: bool,
     /// It is sent again then, however long the wait for an answer would be.
     again: Option<Mono>,
     /// The gateway says that it holds it; not sent again before then.
@@ -105,7 +107,7 @@ struct Flight {
 
 impl Flight {
     const fn due(item: Stored) -> Self {
-        Self { item, sent: None, is_resent: false, tries: 0, again: None, hinted: Mono(0) }
+        Self { item, sent: None, is_resent: false, tries: 0, is_missed: false, again: None, hinted: Mono(0) }
     }
 }
 
@@ -184,11 +186,11 @@ impl Sender {
         self.credit
     }
 
-    /// The oldest item, if it was sent [`UNHEARD_TRIES`] times in this connection and the gateway has
-    /// not said that it has it: something between here and there may not let it pass.
+    /// The oldest item, if it was sent [`UNHEARD_TRIES`] times in this connection, and the gateway has heard
+    /// what was sent well after it and not it: something between here and there does not let it pass.
     #[must_use]
     pub fn unheard(&self) -> Option<Stored> {
-        let is_unheard = |flight: &&Flight| flight.tries >= UNHEARD_TRIES && flight.hinted == Mono(0);
+        let is_unheard = |flight: &&Flight| flight.is_missed && flight.tries >= UNHEARD_TRIES;
         self.ring.front().filter(is_unheard).map(|flight| flight.item)
     }
 
@@ -353,6 +355,7 @@ impl Sender {
         for flight in &mut self.ring {
             let wait = LOST_MS << flight.tries.saturating_sub(1).min(5);
             if flight.sent.is_some_and(|sent| sent.plus_ms(wait) <= echoed) && now >= flight.hinted {
+                flight.is_missed = true;
                 flight.again = Some(now);
             }
         }
@@ -365,6 +368,7 @@ impl Sender {
                 item.end.run == range.run && item.begin.seq >= range.first && item.end.seq <= range.end;
             if inside && item.kind == Kind::Block && flight.sent.is_some() {
                 flight.hinted = now.plus_ms(HINT_MS);
+                flight.is_missed = false;
             }
         }
     }

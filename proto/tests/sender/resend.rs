@@ -241,3 +241,17 @@ fn a_nack_names_an_item_by_run_and_number_and_only_what_is_on_the_air() {
     world.sender.handle_link_up();
     assert_eq!(world.nack(1, other, 1, NackReason::Limit), NackAction::Ignore, "not in this connection");
 }
+
+#[test]
+fn an_item_is_unheard_when_it_was_sent_four_times_and_the_gateway_heard_only_what_came_after_it() {
+    let mut world = World::new(blocks(1, 60), 1000);
+    for ms in [0, 2_000, 6_000, 14_000] {
+        assert_eq!(world.sender.unheard(), None);
+        assert_eq!(world.publish(ms), [0]);
+    }
+    assert_eq!(world.sender.unheard(), None, "the gateway may be away");
+    world.echo(20_000, 14_000 + 8 * LOST_MS);
+    assert_eq!(world.sender.unheard().map(|item| item.begin.seq), Some(Seq(0)));
+    world.hint(20_100, 0, 1);
+    assert_eq!(world.sender.unheard(), None, "the gateway has it after all");
+}

@@ -42,7 +42,9 @@ fn without_a_connection_no_hello_is_due() {
 fn hello_is_said_at_once_and_again_until_it_is_answered() {
     let mut session = connected();
     assert_eq!((session.id(), session.poll_deadline()), (Some(SESSION), Mono(0)));
+    assert_eq!(session.unanswered(), 0);
     assert!(session.poll_hello(at(5)));
+    assert_eq!(session.unanswered(), 1);
     let mut said = 5;
     for wait in [HELLO_MS_MIN, 4_000, 8_000, 16_000, 32_000, HELLO_MS_MAX, HELLO_MS_MAX] {
         assert_eq!(session.poll_deadline(), at(said + wait));
