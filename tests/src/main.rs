@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Some("planted") => driftlog_tests::planted::main(after_dashes(args)),
         Some("sim") => driftlog_tests::sim::main(after_dashes(args)),
         Some("floor") => driftlog_tests::figures::floor::main(args),
+        Some("producer") => driftlog_tests::figures::producer::main(args),
         Some("broker") => broker(args.next()),
         Some("chaos") => driftlog_tests::chaos::main(after_dashes(args)),
         Some("demo") => driftlog_tests::demo::main(after_dashes(args)),

@@ -30,6 +30,7 @@ pub struct Programs {
     gateway: Vec<OsString>,
     floor: Vec<OsString>,
     broker: Vec<OsString>,
+    producer: Vec<OsString>,
 }
 
 impl Programs {
@@ -37,7 +38,13 @@ impl Programs {
     #[must_use]
     pub fn in_one(driftlog: &Path) -> Self {
         let role = |role: &str| vec![driftlog.as_os_str().to_owned(), role.into()];
-        Self { agent: role("agent"), gateway: role("gateway"), floor: role("floor"), broker: role("broker") }
+        Self {
+            agent: role("agent"),
+            gateway: role("gateway"),
+            floor: role("floor"),
+            broker: role("broker"),
+            producer: role("producer"),
+        }
     }
 
     /// All of them are this very process's binary.
@@ -70,6 +77,12 @@ impl Programs {
     #[must_use]
     pub fn broker(&self) -> Command {
         command(&self.broker)
+    }
+
+    /// A command that writes documents to Kafka and does nothing else.
+    #[must_use]
+    pub fn producer(&self) -> Command {
+        command(&self.producer)
     }
 
     /// A command that is the floor of the figures.

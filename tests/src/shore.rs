@@ -351,6 +351,16 @@ impl Page {
     }
 }
 
+impl Page {
+    /// A metric, by its name with its labels; nothing while it does not answer.
+    #[must_use]
+    pub fn metric(self, name: &str) -> Option<f64> {
+        let text = ask(self.0, "/metrics").ok()?;
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value)
+    }
+}
+
 /// What an audit said.
 #[derive(Clone, Debug)]
 pub struct Audit {

@@ -7,7 +7,9 @@ mod haul;
 mod idle;
 mod machine;
 mod options;
+pub mod producer;
 mod recovery;
+mod sinks;
 mod size;
 
 use std::ffi::OsString;
@@ -53,6 +55,9 @@ struct Log {
 }
 
 fn run(options: &Options) -> io::Result<()> {
+    if !options.with.is_empty() {
+        return run_sinks(options);
+    }
     let agent = match &options.agent {
         Some(agent) => agent.clone(),
         None => {
@@ -92,6 +97,19 @@ fn run(options: &Options) -> io::Result<()> {
     if let Some(recovery) = &recovery {
         recovery_rows(&mut table, recovery);
     }
+    table.write(&mut out)
+}
+
+/// The way to sinks on servers, once: a server goes on with what it had from the run before.
+fn run_sinks(options: &Options) -> io::Result<()> {
+    let folder = tempfile::Builder::new().prefix("driftlog-figures-").tempdir()?;
+    let log = write_log(&folder.path().join("all.log"), options)?;
+    let mut table = Table::new(&["figure", "measured", "budget", "how"]).with_text(3);
+    tell("the archive, then each server")?;
+    sinks::measure(&mut table, &Programs::in_myself()?, &log, folder.path(), &options.with)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "machine  {}", machine::name())?;
+    writeln!(out, "log      {} lines, {}\n", grouped(log.lines), bytes(log.bytes))?;
     table.write(&mut out)
 }
 

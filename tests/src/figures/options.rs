@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, ValueExt as _};
 
+use super::sinks::Server;
+
 pub(super) const HELP: &str = "\
 cargo figures - what driftlog costs: processor, memory, flash, wire; numbers to steer by
 
@@ -18,6 +20,8 @@ usage: cargo figures [-- OPTIONS]    or    driftlog figures [OPTIONS]
                  included; nothing else should write to that device meanwhile
   --agent FILE   measure this agent; else the one that is flashed onto devices, which is built
                  first (`cargo build --profile device --package driftlog-agent`)
+  --with LIST    instead, the gateway's way to sinks on servers, which are installed and started:
+                 kafka, search or both with a comma (kafka wants --features kafka)
   --quick        leave out what takes long: the recovery of a spool of 256 MB
   --help         this text
 ";
@@ -32,6 +36,7 @@ pub(super) struct Options {
     pub(super) flash: Option<PathBuf>,
     pub(super) agent: Option<PathBuf>,
     pub(super) is_quick: bool,
+    pub(super) with: Vec<Server>,
 }
 
 impl Options {
@@ -45,6 +50,7 @@ impl Options {
             flash: None,
             agent: None,
             is_quick: false,
+            with: Vec::new(),
         };
         let mut parser = lexopt::Parser::from_args(args);
         let bad =
@@ -53,6 +59,10 @@ impl Options {
             match arg {
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 Arg::Long("quick") => options.is_quick = true,
+                Arg::Long("with") => {
+                    let names = parser.value().and_then(|value| value.string()).map_err(bad)?;
+                    options.with = Server::of(&names)?;
+                }
                 Arg::Long("input") => options.input = Some(parser.value().map_err(bad)?.into()),
                 Arg::Long("flash") => options.flash = Some(parser.value().map_err(bad)?.into()),
                 Arg::Long("agent") => options.agent = Some(parser.value().map_err(bad)?.into()),
@@ -84,6 +94,9 @@ mod tests {
         let args = "--runs 5 --mb 10 --seed 2 --input in --flash /mnt --agent a --quick";
         let options = parse(args).unwrap().unwrap();
         assert_eq!((options.runs, options.bytes, options.seed, options.is_quick), (5, 10_000_000, 2, true));
+        let options = parse("--with kafka,search").unwrap().unwrap();
+        assert_eq!(options.with, [Server::Kafka, Server::Search]);
+        assert!(parse("--with postgres").unwrap_err().contains("kafka or search"));
         assert_eq!(parse("--help"), Ok(None));
         assert!(parse("--fast").unwrap_err().contains("hint:"));
     }

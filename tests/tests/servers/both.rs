@@ -70,6 +70,9 @@ fn while_one_is_down_the_other_goes_on_and_at_the_end_both_have_everything_once(
     let mut command = world.shore.program();
     command.args(["audit", "--sink", "kafka", "--sink", "search", "--config"]).arg(world.shore.config());
     let said = String::from_utf8(run(command).unwrap().stdout).unwrap();
-    assert!(said.ends_with("of 2 lanes all sinks have the same; 0 times one is behind, 0 differ\n"), "{said}");
+    assert!(
+        said.ends_with("of 2 lanes all sinks have the same; 0 times one is behind, 0 differ\n"),
+        "{said}"
+    );
     assert_eq!(in_kafka.devices[DEVICE].lines_out, in_search.devices[DEVICE].lines_out);
 }

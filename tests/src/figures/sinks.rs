@@ -1,0 +1,275 @@
+//! The way from the MQTT broker to each sink: what the gateway costs, broker and servers excluded, beside a bare
+//! client that writes the same documents to the same server.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::Log;
+use crate::clock;
+use crate::device::{AgentSettings, Device, is_done};
+use crate::ports;
+use crate::process::{Process, Programs, run};
+use crate::shore::{GatewaySettings, Shore};
+use crate::table::{Table, grouped};
+
+/// Time for one haul, and for a server to be installed and answer.
+const WAIT: Duration = Duration::from_secs(900);
+/// Bytes of documents in one request of the bare client.
+const REQUEST_BYTES: usize = 4 << 20;
+
+/// A server that takes what the gateway writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Server {
+    Kafka,
+    Search,
+}
+
+impl Server {
+    /// The servers of a list of names.
+    pub(super) fn of(names: &str) -> Result<Vec<Self>, String> {
+        let one = |name: &str| match name {
+            "kafka" => Ok(Self::Kafka),
+            "search" => Ok(Self::Search),
+            other => Err(format!("there is no server `{other}`: it is kafka or search")),
+        };
+        names.split(',').map(one).collect()
+    }
+
+    fn script(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Search => "search",
+        }
+    }
+
+    fn section(self, address: SocketAddr) -> String {
+        match self {
+            Self::Kafka => format!("[kafka]\nbrokers = [\"{address}\"]\n"),
+            Self::Search => format!("[search]\nurls = [\"http://{address}\"]\n"),
+        }
+    }
+}
+
+/// What a haul cost the gateway.
+#[derive(Clone, Copy, Debug, Default)]
+struct Haul {
+    cpu: Duration,
+    /// From the device's start until everything was acknowledged.
+    time: Duration,
+    resident_bytes_peak: u64,
+    /// Batches that were committed.
+    commits: u64,
+}
+
+/// Adds the rows of the archive and of these servers.
+pub(super) fn measure(
+    table: &mut Table,
+    programs: &Programs,
+    log: &Log,
+    folder: &Path,
+    servers: &[Server],
+) -> io::Result<()> {
+    let (documents, to_archive) = {
+        let archive =
+            GatewaySettings { compress: false, file_bytes_max: 1 << 40, ..GatewaySettings::default() };
+        let (haul, shore) = haul(programs, log, folder, archive)?;
+        let documents = folder.join("documents");
+        gather(&shore.archive(), &documents)?;
+        (documents, haul)
+    };
+    rows(table, "archive", log, to_archive);
+    for server in servers {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
+        let _process = start(*server, &folder.join(server.script()), address)?;
+        let settings = GatewaySettings {
+            has_archive: false,
+            more: server.section(address),
+            ..GatewaySettings::default()
+        };
+        let (haul, _) = haul(programs, log, folder, settings)?;
+        rows(table, server.script(), log, haul);
+        let (bare, bare_cpu) = match server {
+            Server::Kafka => produce(programs, log, &documents, folder, address, haul.commits)
+                .map(|(time, cpu)| (time, Some(cpu)))?,
+            Server::Search => (bulk(&documents, folder, address)?, None),
+        };
+        let rate = |time: Duration| log.lines as f64 / time.as_secs_f64().max(1e-9);
+        let what = match server {
+            Server::Kafka => "  a bare producer, same documents, as large transactions",
+            Server::Search => "  curl, same documents, one _bulk after another",
+        };
+        let measured = format!("{} /s", grouped(rate(bare) as u64));
+        table.row(vec![what.into(), measured, String::new(), "the server's own speed here".into()]);
+        let ratio = format!("{:.2}", rate(haul.time) / rate(bare));
+        let budget = if *server == Server::Kafka { "0.7" } else { "" };
+        if let Some(cpu) = bare_cpu {
+            let measured = format!("{:.2} s", cpu.as_secs_f64() * 1e6 / log.lines.max(1) as f64);
+            let how = "librdkafka, its compression included";
+            table.row(vec!["  its CPU per million records".into(), measured, String::new(), how.into()]);
+        }
+        table.row(vec![
+            "  records, of its records".into(),
+            ratio,
+            budget.into(),
+            "agent and MQTT on this machine too".into(),
+        ]);
+    }
+    Ok(())
+}
+
+fn rows(table: &mut Table, name: &str, log: &Log, haul: Haul) {
+    let per_million = haul.cpu.as_secs_f64() * 1e6 / log.lines.max(1) as f64;
+    let budget = if name == "kafka" { "2 s" } else { "" };
+    let how = format!("gateway alone, {} commits", grouped(haul.commits));
+    table.row(vec![
+        format!("{name}: CPU per million records"),
+        format!("{per_million:.2} s"),
+        budget.into(),
+        how,
+    ]);
+    let rate = format!("{} /s", grouped((log.lines as f64 / haul.time.as_secs_f64().max(1e-9)) as u64));
+    let memory = crate::table::bytes(haul.resident_bytes_peak);
+    table.row(vec![format!("{name}: records"), rate, String::new(), format!("peak {memory} resident")]);
+}
+
+/// Hauls a log to a gateway with these settings, behind a broker of its own.
+fn haul(
+    programs: &Programs,
+    log: &Log,
+    folder: &Path,
+    settings: GatewaySettings,
+) -> io::Result<(Haul, Shore)> {
+    for name in ["gateway", "device"] {
+        match fs::remove_dir_all(folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
+    let mut command = programs.broker();
+    command.arg(address.to_string());
+    let broker = Process::start("the MQTT broker", command, &folder.join("broker.log"))?;
+    listens(address, &broker)?;
+    let settings = GatewaySettings { broker: Some(address), ..settings };
+    let mut shore = Shore::new(programs, &folder.join("gateway"), &settings)?;
+    let agent = AgentSettings { delay_ms_max: 1_000, ..AgentSettings::default() };
+    let mut device = Device::new(programs, "device", &folder.join("device"), shore.broker(), &agent)?;
+    fs::hard_link(&log.path, device.logs().join("all.log"))?;
+    shore.start()?;
+    shore.wait_ready()?;
+    let (before, began) = (shore.usage().cpu, clock::now());
+    device.start()?;
+    let is_hauled =
+        clock::wait_until(WAIT, || device.status().is_some_and(|status| is_done(&status, log.lines)));
+    let (time, usage) = (clock::now() - began, shore.usage());
+    if !is_hauled {
+        device.check()?;
+        return Err(io::Error::other(format!("the log has not arrived: {:?}", device.status())));
+    }
+    let commits = shore.page().metric("driftlog_gateway_commits_total{outcome=\"done\"}").unwrap_or(0.0);
+    device.stop()?;
+    shore.stop()?;
+    let haul = Haul {
+        cpu: usage.cpu - before,
+        time,
+        resident_bytes_peak: usage.resident_bytes_peak,
+        commits: commits as u64,
+    };
+    Ok((haul, shore))
+}
+
+fn start(server: Server, folder: &Path, address: SocketAddr) -> io::Result<Process> {
+    fs::create_dir_all(folder)?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers").join(server.script());
+    let mut command = Command::new(script);
+    command.arg(folder).arg(address.port().to_string());
+    if server == Server::Search {
+        command.arg("opensearch");
+    }
+    let process = Process::start(server.script(), command, &folder.join("said"))?;
+    listens(address, &process)?;
+    Ok(process)
+}
+
+fn listens(address: SocketAddr, process: &Process) -> io::Result<()> {
+    match clock::wait_until(WAIT, || TcpStream::connect(address).is_ok()) {
+        true => Ok(()),
+        false => Err(process.error(format!("does not listen on {address}")).into()),
+    }
+}
+
+/// Every document of an archive in one file.
+fn gather(archive: &Path, into: &Path) -> io::Result<()> {
+    let mut out = io::BufWriter::new(fs::File::create(into)?);
+    for day in fs::read_dir(archive)?.collect::<io::Result<Vec<_>>>()? {
+        if day.path().is_dir() {
+            let files = fs::read_dir(day.path())?.map(|file| file.map(|file| file.path()));
+            let mut files: Vec<PathBuf> = files.collect::<io::Result<_>>()?;
+            files.sort_unstable();
+            for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "ndjson")) {
+                io::copy(&mut fs::File::open(file)?, &mut out)?;
+            }
+        }
+    }
+    out.flush()
+}
+
+/// How long a bare producer takes for the documents, and its processor time.
+fn produce(
+    programs: &Programs,
+    log: &Log,
+    documents: &Path,
+    folder: &Path,
+    address: SocketAddr,
+    commits: u64,
+) -> io::Result<(Duration, Duration)> {
+    let mut command = programs.producer();
+    let count = log.lines / commits.max(1);
+    command.arg(address.to_string()).arg("bare").arg(documents).arg(count.to_string());
+    let said_in = folder.join("producer.log");
+    let mut process = Process::start("the bare producer", command, &said_in)?;
+    let status = process.wait(WAIT)?;
+    let said = fs::read_to_string(&said_in)?;
+    let numbers = said.lines().last().and_then(|line| line.split_once(' '));
+    let numbers = numbers.and_then(|(time, cpu)| Some((time.parse().ok()?, cpu.parse().ok()?)));
+    match (status.success(), numbers) {
+        (true, Some((time, cpu))) => Ok((Duration::from_nanos(time), Duration::from_nanos(cpu))),
+        _ => Err(process.error(format!("failed with {status}")).into()),
+    }
+}
+
+/// How long curl takes for the documents.
+fn bulk(documents: &Path, folder: &Path, address: SocketAddr) -> io::Result<Duration> {
+    let text = fs::read_to_string(documents)?;
+    let mut requests = Vec::new();
+    let mut request = String::new();
+    for (number, document) in text.lines().enumerate() {
+        request.push_str(&format!("{{\"create\":{{\"_id\":\"{number}\"}}}}\n{document}\n"));
+        if request.len() >= REQUEST_BYTES {
+            requests.push(std::mem::take(&mut request));
+        }
+    }
+    requests.push(request);
+    let file = folder.join("request");
+    let mut time = Duration::ZERO;
+    // Under the same template as the gateway's own indexes.
+    let url = format!("http://{address}/driftlog-bare/_bulk?filter_path=errors");
+    for request in &requests {
+        fs::write(&file, request)?;
+        let mut command = Command::new("curl");
+        command.args(["-sS", "-H", "content-type: application/x-ndjson", "--data-binary"]);
+        command.arg(format!("@{}", file.display())).arg(&url);
+        let began = clock::now();
+        let output = run(command)?;
+        time += clock::now() - began;
+        let said = String::from_utf8_lossy(&output.stdout);
+        if !said.contains("\"errors\":false") {
+            return Err(io::Error::other(format!("curl: {said}{}", String::from_utf8_lossy(&output.stderr))));
+        }
+    }
+    Ok(time)
+}
