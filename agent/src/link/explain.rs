@@ -63,7 +63,9 @@ fn write_io(f: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Result {
 fn refused(code: ConnectReturnCode) -> &'static str {
     match code {
         ConnectReturnCode::BadUserNamePassword => "the broker refused the user or the password",
-        ConnectReturnCode::NotAuthorized => "the broker refused the user or the password, or does not allow this client",
+        ConnectReturnCode::NotAuthorized => {
+            "the broker refused the user or the password, or does not allow this client"
+        }
         ConnectReturnCode::BadClientId => "the broker refused the client id",
         ConnectReturnCode::ServiceUnavailable => "the broker says that it is unavailable",
         ConnectReturnCode::RefusedProtocolVersion => "the broker does not speak MQTT 3.1.1",

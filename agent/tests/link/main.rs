@@ -251,7 +251,10 @@ async fn user_and_password_are_sent_and_the_password_is_read_again_at_each_conne
     std::fs::remove_file(&file).unwrap();
     peer.connack(5).await;
     let reason = down(&mut link).await;
-    assert!(reason.ends_with(": the broker refused the user or the password, or does not allow this client"), "{reason}");
+    assert!(
+        reason.ends_with(": the broker refused the user or the password, or does not allow this client"),
+        "{reason}"
+    );
     let reason = down(&mut link).await;
     assert!(reason.contains("password_file"), "{reason}");
 }
