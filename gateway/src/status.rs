@@ -49,6 +49,8 @@ pub struct SinkStatus {
     pub records: u64,
     /// Devices that have something for it.
     pub waiting: u64,
+    /// Records that were declared missed to it alone: it is of best effort and had fallen too far behind.
+    pub missed: u64,
     /// How often it refused a batch.
     pub refusals: u64,
     /// Why it refused the last one, while that waits.

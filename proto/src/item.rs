@@ -91,17 +91,21 @@ pub enum Cause {
     AcknowledgedBefore,
     /// The run fell silent for so long that it was closed.
     Closed,
+    /// A sink for which no acknowledgement waits had fallen too far behind: it alone lacks them. Made by the
+    /// gateway, and never on the wire.
+    Missed,
 }
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Overflow,
         Self::Corruption,
         Self::Refused,
         Self::Operator,
         Self::AcknowledgedBefore,
         Self::Closed,
+        Self::Missed,
     ];
 
     /// The cause's name in records and metrics.
@@ -114,6 +118,7 @@ impl Cause {
             Self::Operator => "operator",
             Self::AcknowledgedBefore => "acknowledged_before",
             Self::Closed => "closed",
+            Self::Missed => "missed",
         }
     }
 

@@ -77,12 +77,12 @@ fn table(status: &Status) -> String {
     // Writing into a string cannot fail.
     let _ = writeln!(out, "gateway {}, up {up}; {kind} {}: {link}", status.version, broker.address);
     for sink in &status.region.sinks {
-        let SinkStatus { sink, is_required, records, waiting, refusals, refused } = sink;
+        let SinkStatus { sink, is_required, records, missed, waiting, refusals, refused } = sink;
         let kind = if *is_required { "required" } else { "best effort" };
         let state = refused.as_ref().map_or_else(|| "up".to_owned(), |why| format!("REFUSES: {why}"));
         let _ = writeln!(
             out,
-            "sink {sink}, {kind}: {state}; {records} records, {waiting} devices wait, {refusals} refusals"
+            "sink {sink}, {kind}: {state}; {records} records, {missed} missed, {waiting} devices wait, {refusals} refusals"
         );
     }
     if status.region.devices.is_empty() {
@@ -194,6 +194,7 @@ mod tests {
                     SinkStatus {
                         sink: "search".to_owned(),
                         waiting: 2,
+                        missed: 5,
                         refusals: 3,
                         refused: Some("search: 429".to_owned()),
                         ..SinkStatus::default()
@@ -219,8 +220,8 @@ mod tests {
         };
         let expected = "\
 gateway 0.1.0, up 90.0s; embedded broker 127.0.0.1:1883: connected
-sink archive, required: up; 7 records, 0 devices wait, 0 refusals
-sink search, best effort: REFUSES: search: 429; 0 records, 2 devices wait, 3 refusals
+sink archive, required: up; 7 records, 0 missed, 0 devices wait, 0 refusals
+sink search, best effort: REFUSES: search: 429; 0 records, 5 missed, 2 devices wait, 3 refusals
 DEVICE  LANE    LINK              NEXT  DURABLE  HELD  LAG  GAPS  LOST  DROPPED  CLOCK          NOTICES
 pump-7  bulk    up                  10        7     0    3     0     0        0  -1.5ms ±250us  -
 pump-7  urgent  up                   7        7     0    3     0     0        0  -1.5ms ±250us  -

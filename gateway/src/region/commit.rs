@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driftlog_proto::ids::{DeviceId, Lane, Place};
+use driftlog_proto::item::Cause;
 use driftlog_proto::time::{Mono, Now};
 
 use super::batch::{Gathered, LaneTaken, gather};
@@ -47,6 +48,8 @@ pub(super) struct Outlet {
     pub(super) index_recorded: Option<u32>,
     /// Records that the sink took.
     pub(super) records: u64,
+    /// Records that were declared missed to it alone.
+    pub(super) missed: u64,
     /// How often it refused a batch.
     pub(super) refusals: u64,
     /// Why it refused the last one, while that waits.
@@ -234,6 +237,13 @@ fn records_of(entry: &Entry) -> u64 {
     }
 }
 
+fn missed_of(entry: &Entry) -> u64 {
+    match &entry.what {
+        What::Gap { from, to, cause: Cause::Missed } => to.since(*from),
+        _ => 0,
+    }
+}
+
 impl<L: Ledger> Region<L> {
     /// A batch is durable, or is not. What is in doubt is not for the core to decide: the shell
     /// opens the region afresh.
@@ -257,6 +267,7 @@ impl<L: Ledger> Region<L> {
         self.counters.commits += 1;
         outlet.refused = None;
         outlet.records += batch.entries.iter().map(records_of).sum::<u64>();
+        outlet.missed += batch.entries.iter().map(missed_of).sum::<u64>();
         if matches!(self.keeping(at), Keeping::Behind { .. }) {
             self.taken(&batch);
             if let Some(outlet) = self.outlets.get_mut(at) {

@@ -161,9 +161,10 @@ impl<L: Ledger> Region<L> {
             Ok((header, _)) => header,
             Err(error) => return Err(self.nack(id, sealed, error)),
         };
+        let lane = header.lane();
+        self.relieve(id, lane);
         let (issued, share) = (self.issued(), self.share());
         let free = self.config.memory_bytes_max.saturating_sub(self.memory_bytes);
-        let lane = header.lane();
         if self.is_overdrawn() && matches!(header, ItemHeader::Block(_)) {
             self.counters.dropped_no_room += 1;
             return Ok(());
@@ -217,11 +218,23 @@ impl<L: Ledger> Region<L> {
         refused
     }
 
+    /// Where sinks of best effort have let half of the memory fill, this lane's blocks wait no longer for
+    /// them: what they miss is declared to them.
+    fn relieve(&mut self, id: &DeviceId, lane: Lane) {
+        if self.memory_bytes <= self.config.memory_bytes_max / 2 {
+            return;
+        }
+        let state = self.devices.get_mut(id).and_then(|device| device.lane(lane));
+        let Some(state) = state.filter(|state| state.has_optional()) else { return };
+        state.give_up();
+        self.memory_bytes = self.memory_bytes.saturating_add_signed(state.account());
+    }
+
     /// Takes from a lane's receiver what is to be delivered and what is no longer needed.
     pub(super) fn drain(&mut self, id: &DeviceId, lane: Lane, received: Unix) {
         let Some(device) = self.devices.get_mut(id) else { return };
         let Some(state) = device.lane(lane) else { return };
-        let mut has_pending = false;
+        state.declare_lacking(received, None);
         while let Some(output) = state.receiver.poll_output() {
             match output {
                 Output::Release { slot } => {
@@ -231,13 +244,12 @@ impl<L: Ledger> Region<L> {
                     let kept = if let Step::Block { slot } = step { state.kept.remove(&slot) } else { None };
                     let received = kept.as_ref().map_or(received, |kept| kept.received);
                     state.push(&Pending { end, step, received, block: kept });
-                    has_pending = true;
                 }
             }
         }
         self.memory_bytes = self.memory_bytes.saturating_add_signed(state.account());
-        if has_pending {
-            for outlet in self.outlets.iter_mut().take(self.roles.count) {
+        for (outlet, feed) in self.outlets.iter_mut().zip(&state.feeds) {
+            if !feed.is_empty() {
                 outlet.waiting.insert(id.clone());
             }
         }

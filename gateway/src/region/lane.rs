@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use driftlog_proto::clock::Line;
-use driftlog_proto::ids::{AckNumber, BootId, Lane, Place, Seq};
-use driftlog_proto::item::BlockHeader;
+use driftlog_proto::ids::{AckNumber, BootId, Lane, Place, RunId, Seq};
+use driftlog_proto::item::{BlockHeader, Cause};
 use driftlog_proto::message::BeatLane;
 use driftlog_proto::receiver::{Notice, Receiver, Run, Sinks, Step, notice_bit};
 use driftlog_proto::time::{Mono, Unix};
@@ -42,6 +42,16 @@ pub(super) struct Kept {
     pub(super) line: Arc<OnceLock<Line>>,
 }
 
+/// What a sink of best effort lacks of a run and will not get.
+#[derive(Clone, Copy, Debug)]
+struct Lack {
+    sink: usize,
+    from: Seq,
+    to: Place,
+    /// It has the run's start; otherwise that comes first.
+    has_start: bool,
+}
+
 /// A lane in memory.
 #[derive(Debug)]
 pub(super) struct LaneState {
@@ -53,8 +63,14 @@ pub(super) struct LaneState {
     pub(super) feeds: Vec<VecDeque<Pending>>,
     /// For each sink which index has what of it.
     pub(super) ranges: Vec<Ranges>,
-    /// Bytes of blocks that a sink has yet to commit, over all sinks.
-    pub(super) queued_bytes: u64,
+    /// Bytes of blocks that a sink has yet to commit, over all required sinks.
+    queued_bytes: u64,
+    /// The same over the sinks of best effort.
+    optional_bytes: u64,
+    /// Bit i: sink i is of best effort.
+    optional: u8,
+    /// What sinks of best effort had not taken when the lane was loaded: the device has freed it.
+    lacking: Vec<Lack>,
     /// What of this lane the region's budget counts.
     accounted: u64,
     /// What the device said about the lane last.
@@ -76,13 +92,28 @@ impl LaneState {
         record: LaneRecord,
     ) -> Self {
         let runs = record.runs.iter().map(|run| restored(run, names)).collect();
+        let receiver = Receiver::new(sinks, barrier, runs, record.has_forgotten);
+        let optional = names.iter().enumerate().filter(|(_, role)| !role.is_required);
+        let optional = optional.fold(0, |bits, (at, _)| bits | 1 << at);
+        let lacks = |run: &Run| {
+            let (run, to) = (*run, run.next);
+            (0..sinks.count).filter(move |at| optional & (1 << at) != 0).filter_map(move |sink| {
+                let mark = run.mark(sink);
+                let from = mark.unwrap_or(run.begin).seq;
+                (from < to.seq).then_some(Lack { sink, from, to, has_start: mark.is_some() })
+            })
+        };
+        let lacking = receiver.runs().iter().flat_map(lacks).collect();
         Self {
             lane,
-            receiver: Receiver::new(sinks, barrier, runs, record.has_forgotten),
+            receiver,
             kept: BTreeMap::new(),
             feeds: vec![VecDeque::new(); sinks.count],
             ranges: vec![Ranges::default(); sinks.count],
             queued_bytes: 0,
+            optional_bytes: 0,
+            optional,
+            lacking,
             accounted: 0,
             beat: None,
             device_next: None,
@@ -91,25 +122,84 @@ impl LaneState {
         }
     }
 
-    /// Bytes of this lane's items in memory.
+    /// Bytes of this lane's items in memory, but for those that only sinks of best effort have yet to take:
+    /// they hold nobody back.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.receiver.held_bytes() + self.queued_bytes
     }
 
     /// By how much the memory has changed since this was asked last.
     pub(super) fn account(&mut self) -> i64 {
-        let bytes = self.memory_bytes();
+        let bytes = self.memory_bytes() + self.optional_bytes;
         let change = bytes.cast_signed() - self.accounted.cast_signed();
         self.accounted = bytes;
         change
     }
 
+    fn is_optional(&self, sink: usize) -> bool {
+        self.optional & (1 << sink) != 0
+    }
+
+    /// Blocks of so many bytes wait no longer for a sink.
+    fn release(&mut self, sink: usize, bytes: u64) {
+        let of = if self.is_optional(sink) { &mut self.optional_bytes } else { &mut self.queued_bytes };
+        *of = of.saturating_sub(bytes);
+    }
+
     /// A step for every sink.
     pub(super) fn push(&mut self, pending: &Pending) {
-        for feed in &mut self.feeds {
-            self.queued_bytes += pending.bytes();
-            feed.push_back(pending.clone());
+        for sink in 0..self.feeds.len() {
+            let of = if self.is_optional(sink) { &mut self.optional_bytes } else { &mut self.queued_bytes };
+            *of += pending.bytes();
+            if let Some(feed) = self.feeds.get_mut(sink) {
+                feed.push_back(pending.clone());
+            }
         }
+        self.declare_lacking(pending.received, Some(pending.end.run));
+    }
+
+    /// Declares to sinks of best effort what they lack: at once where they have the run's start, else behind
+    /// the start of `started`.
+    pub(super) fn declare_lacking(&mut self, received: Unix, started: Option<RunId>) {
+        let feeds = &mut self.feeds;
+        self.lacking.retain(|lack| {
+            let is_due = lack.has_start || started == Some(lack.to.run);
+            if let Some(feed) = feeds.get_mut(lack.sink).filter(|_| is_due) {
+                let step = Step::Gap { from: lack.from, cause: Cause::Missed };
+                feed.push_back(Pending { end: lack.to, step, received, block: None });
+            }
+            !is_due
+        });
+    }
+
+    /// Gives up what sinks of best effort have yet to take: in each place stands a gap.
+    pub(super) fn give_up(&mut self) {
+        let optional = self.optional;
+        let feeds = self.feeds.iter_mut().enumerate().filter(|(sink, _)| optional & (1 << sink) != 0);
+        for (_, feed) in feeds {
+            let mut rest: VecDeque<Pending> = VecDeque::with_capacity(feed.len());
+            for mut pending in feed.drain(..) {
+                if let Some(kept) = pending.block.take() {
+                    self.optional_bytes = self.optional_bytes.saturating_sub(kept.sealed.len() as u64);
+                    let from = kept.header.first;
+                    if let Some(last) = rest.back_mut()
+                        && matches!(last.step, Step::Gap { cause: Cause::Missed, .. })
+                        && (last.end.run, last.end.seq) == (pending.end.run, from)
+                    {
+                        last.end = pending.end;
+                        continue;
+                    }
+                    pending.step = Step::Gap { from, cause: Cause::Missed };
+                }
+                rest.push_back(pending);
+            }
+            *feed = rest;
+        }
+    }
+
+    /// Whether blocks wait for sinks of best effort.
+    pub(super) const fn has_optional(&self) -> bool {
+        self.optional_bytes > 0
     }
 
     /// The notices that some sink has about the remembered runs.
@@ -150,7 +240,7 @@ impl LaneState {
             if let Some(pending) = beyond(mark, pending) {
                 return Some(pending);
             }
-            self.queued_bytes -= bytes;
+            self.release(sink, bytes);
         }
     }
 
@@ -165,7 +255,7 @@ impl LaneState {
         for (place, notice) in &taken.notices {
             self.receiver.handle_stated(sink, place.run, *notice);
         }
-        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
+        self.release(sink, bytes);
     }
 
     /// Whether every sink has a run up to `place`.

@@ -62,6 +62,11 @@ const LANE_LAG: MetricDoc = gauge(
 );
 const SINK_RECORDS: MetricDoc =
     counter("driftlog_gateway_sink_records_total", &["sink"], "Records that a sink took.");
+const SINK_MISSED: MetricDoc = counter(
+    "driftlog_gateway_sink_missed_total",
+    &["sink"],
+    "Records that a sink of best effort will not get, since it had fallen too far behind; it has a gap in their place.",
+);
 const SINK_REFUSALS: MetricDoc = counter(
     "driftlog_gateway_sink_refusals_total",
     &["sink"],
@@ -95,6 +100,7 @@ pub const REGION_METRICS: &[MetricDoc] = &[
     DEVICES,
     MEMORY,
     SINK_RECORDS,
+    SINK_MISSED,
     SINK_REFUSALS,
     SINK_UP,
     SINK_WAITING,
@@ -120,6 +126,7 @@ impl<L> Region<L> {
                 sink: role.map_or_else(|| "ledger".to_owned(), |role| role.name.clone()),
                 is_required: role.is_none_or(|role| role.is_required),
                 records: outlet.records,
+                missed: outlet.missed,
                 waiting: outlet.waiting.len() as u64,
                 refusals: outlet.refusals,
                 refused: outlet.refused.clone(),
@@ -231,6 +238,7 @@ impl<L> Region<L> {
             sinks.iter().try_for_each(|sink| metric.sample(out, &[&sink.sink], value(sink)))
         };
         each(&SINK_RECORDS, |sink| sink.records)?;
+        each(&SINK_MISSED, |sink| sink.missed)?;
         each(&SINK_REFUSALS, |sink| sink.refusals)?;
         each(&SINK_UP, |sink| u64::from(sink.refused.is_none()))?;
         each(&SINK_WAITING, |sink| sink.waiting)

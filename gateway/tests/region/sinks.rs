@@ -159,6 +159,92 @@ fn a_sink_that_stands_still_holds_back_only_the_acknowledgement() {
     assert_eq!(shore.ack(&mut device).lanes[0].runs, []);
 }
 
+/// What the device freed does not come again: a sink for which nobody waited lacks it for good.
+#[test]
+fn what_a_sink_of_best_effort_had_not_taken_before_a_restart_is_declared_to_it() {
+    for has_start in [false, true] {
+        let mut shore = two_sinks(false);
+        let mut device = Device::new("pump-1");
+        shore.greet(&mut device);
+        let start = device.start();
+        shore.hear(&device, &start);
+        if has_start {
+            shore.commit_all();
+        }
+        for count in [5, 4] {
+            let block = device.block(count, 100);
+            shore.hear(&device, &block);
+            only_archived(&mut shore);
+        }
+        device.base = device.tail;
+        shore.restart();
+
+        shore.greet(&mut device);
+        let block = device.block(3, 100);
+        shore.hear(&device, &block);
+        let mut taken = kinds(&shore.commit_all()).concat();
+        taken.retain(|kind| kind != "9..12");
+        let expected = if has_start { vec!["0..9 gone"] } else { vec!["start", "0..9 gone"] };
+        assert_eq!(taken, expected);
+        assert_eq!(shore.region.status(shore.now).sinks[1].missed, 9);
+        shore.restart();
+        shore.greet(&mut device);
+        assert!(shore.batch().is_none(), "both have come as far");
+    }
+}
+
+#[test]
+fn a_sink_of_best_effort_that_stands_still_holds_back_nobody_and_what_it_misses_is_declared_to_it() {
+    let mut shore = Shore::with(|config| {
+        config.sinks.push(role("other", false, Keeping::Behind { is_indexed: false }));
+        config.memory_bytes_max = 40_000;
+        config.credit_bytes_max = 10_000;
+    });
+    let mut device = Device::new("pump-1");
+    shore.greet(&mut device);
+    let start = device.start();
+    shore.hear(&device, &start);
+    let mut of_the_archive = Vec::new();
+    let first = batch_of(&mut shore, 1, &mut of_the_archive);
+    of_the_archive.iter().for_each(|batch| shore.commit(batch));
+    for _ in 0..200 {
+        let block = device.block(5, 1_000);
+        shore.hear(&device, &block);
+        while let Some(batch) = shore.batch() {
+            assert_eq!(batch.sink, 0, "the other has not answered yet");
+            shore.commit(&batch);
+        }
+        device.base = device.tail;
+        assert_eq!(shore.ack(&mut device).lanes[0].runs[0].seq, device.tail.seq);
+    }
+    assert_eq!(shore.region.counters().dropped_no_room, 0);
+    shore.commit(&first);
+    let batches = shore.commit_all();
+    let others: Vec<&What> = batches
+        .iter()
+        .filter(|batch| batch.sink == 1)
+        .flat_map(|batch| &batch.entries)
+        .map(|entry| &entry.what)
+        .collect();
+    let mut reached = Seq(0);
+    for what in &others {
+        let (from, to) = match what {
+            What::Block { header, .. } => (header.first, header.end()),
+            What::Gap { from, to, cause } => {
+                assert_eq!(cause.name(), "missed");
+                (*from, *to)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(from, reached);
+        reached = to;
+    }
+    assert_eq!(reached, Seq(1_000));
+    let missed = shore.region.status(shore.now).sinks[1].missed;
+    assert!((850..1_000).contains(&missed), "{missed} missed");
+    assert!(others.len() < 40, "gaps that meet are one: {}", others.len());
+}
+
 #[test]
 fn the_marks_of_a_sink_that_is_kept_by_itself_come_from_its_own_store() {
     let mut shore = with(true, Keeping::ByItself);
