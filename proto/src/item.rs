@@ -93,6 +93,7 @@ pub enum Cause {
     Closed,
     /// A sink for which no acknowledgement waits had fallen too far behind: it alone lacks them. Made by the
     /// gateway, and never on the wire.
+    #[serde(skip)]
     Missed,
 }
 
@@ -106,6 +107,16 @@ impl Cause {
         Self::AcknowledgedBefore,
         Self::Closed,
         Self::Missed,
+    ];
+
+    /// Those that stand on the wire and in spools: all but the last.
+    pub const ON_WIRE: [Self; 6] = [
+        Self::Overflow,
+        Self::Corruption,
+        Self::Refused,
+        Self::Operator,
+        Self::AcknowledgedBefore,
+        Self::Closed,
     ];
 
     /// The cause's name in records and metrics.

@@ -46,7 +46,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
 fn lane_status<D: Disk>(out: &mut LaneOut<D>, here: BootId, now: Now) -> LaneStatus {
     let usage = out.spool.usage();
     let age = usage.oldest.filter(|(boot, ..)| *boot == here);
-    let dropped = Cause::ALL.into_iter().zip(usage.dropped).filter(|(_, records)| *records > 0);
+    let dropped = Cause::ON_WIRE.into_iter().zip(usage.dropped).filter(|(_, records)| *records > 0);
     LaneStatus {
         lane: out.lane.name().to_owned(),
         run: out.run.to_string(),

@@ -22,7 +22,7 @@ use super::bytes::{Reader, put_place};
 use super::gaps::{Gaps, Hole};
 
 /// Records declared lost, by cause.
-pub(crate) type Dropped = [u64; Cause::ALL.len()];
+pub(crate) type Dropped = [u64; Cause::ON_WIRE.len()];
 /// Source cursors by key; what is in them is the sources' business.
 pub(crate) type Cursors = BTreeMap<u64, Box<[u8]>>;
 

@@ -32,12 +32,12 @@ pub(crate) struct LogState {
 pub(crate) struct Stated {
     pub(crate) base: Place,
     /// Records declared lost, by cause.
-    pub(crate) dropped: [u64; Cause::ALL.len()],
+    pub(crate) dropped: [u64; Cause::ON_WIRE.len()],
 }
 
 impl LogState {
     fn empty() -> Self {
-        let stated = Stated { base: Place::ORIGIN, dropped: [0; Cause::ALL.len()] };
+        let stated = Stated { base: Place::ORIGIN, dropped: [0; Cause::ON_WIRE.len()] };
         Self { end: Place::ORIGIN, cursors: BTreeMap::new(), stated }
     }
 }

@@ -145,7 +145,7 @@ pub struct BeatLane {
     /// Records sealed and not acknowledged.
     pub records: u64,
     /// Records declared lost since the spool was made, by cause ([`Cause::index`]).
-    pub dropped: [u64; Cause::ALL.len()],
+    pub dropped: [u64; Cause::ON_WIRE.len()],
     /// The sources wait because the spool is full or cannot be written.
     pub paused: bool,
 }

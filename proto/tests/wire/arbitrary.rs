@@ -97,7 +97,7 @@ fn item() -> impl Strategy<Value = Item> {
 }
 
 fn beat() -> impl Strategy<Value = Beat> {
-    let lane = (lane(), any::<(u64, u64, u64)>(), any::<[u64; Cause::ALL.len()]>(), any::<bool>()).prop_map(
+    let lane = (lane(), any::<(u64, u64, u64)>(), any::<[u64; Cause::ON_WIRE.len()]>(), any::<bool>()).prop_map(
         |(lane, (spool_bytes, oldest_age_ms, records), dropped, paused)| BeatLane {
             lane,
             spool_bytes,
@@ -211,7 +211,7 @@ pub(crate) fn block_header() -> impl Strategy<Value = BlockHeader> {
 
 pub(crate) fn gap() -> impl Strategy<Value = Gap> {
     let starts = vec((run(), 0..1000u64), 0..=64);
-    let cause = proptest::sample::select(&Cause::ALL[..]);
+    let cause = proptest::sample::select(&Cause::ON_WIRE[..]);
     (lane(), place(), starts, 0..1000u64, any::<u64>(), cause)
         .prop_map(|(lane, mut from, steps, last, chain, cause)| {
             from.seq = Seq(from.seq.0.min(SEQ_MAX - 100_000));

@@ -145,7 +145,7 @@ fn a_beat_has_at_most_one_entry_for_each_lane() {
         spool_bytes: u64::MAX,
         oldest_age_ms: u64::MAX,
         records: u64::MAX,
-        dropped: [u64::MAX; Cause::ALL.len()],
+        dropped: [u64::MAX; Cause::ON_WIRE.len()],
         paused: true,
     };
     let beat = |lanes: &[BeatLane]| bytes(&AnyUp::Beat((SessionId(1), READING, 1, 2, 3, lanes)));

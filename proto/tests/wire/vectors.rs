@@ -196,7 +196,7 @@ fn items() -> Vec<(String, ItemHeader, Vec<u8>)> {
         ("Start, a child".to_owned(), start(), vec![]),
         ("Block".to_owned(), block_header(Codec::Zstd, 3, 300), b"payload\x00\xff".to_vec()),
     ];
-    for cause in Cause::ALL {
+    for cause in Cause::ON_WIRE {
         let gap = Gap {
             lane: Lane::Bulk,
             from: place(RUN, 70_000),

@@ -143,7 +143,7 @@ impl<D: Disk> Offline<D> {
             next: PlaceSummary::of(&self.end()),
             gaps: log.gaps.iter().map(GapSummary::of).collect(),
             records_waiting: self.total().saturating_sub(lost),
-            dropped: Cause::ALL.iter().map(|cause| cause.name()).zip(recovered.state.dropped).collect(),
+            dropped: Cause::ON_WIRE.iter().map(|cause| cause.name()).zip(recovered.state.dropped).collect(),
             cursors: recovered.state.cursors.len(),
             bytes: log_bytes + others.map(|file| file.bytes).sum::<u64>(),
             spare_files: recovered.free.len(),

@@ -9,6 +9,7 @@ use super::{Sentence, violated};
 use crate::sim::world::World;
 use crate::sim::world::coast::SinkKind;
 use crate::sim::world::machine::{Machine, Suffered};
+use crate::sim::world::shore::Sink;
 
 /// What a world came to, once nothing was found wrong with it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,7 +74,7 @@ impl World {
             self.assert_notices(held);
             let may_reject = self.was.rejecting && sink.kind != SinkKind::Archive;
             for machine in self.machines.iter().filter(|_| !may_reject) {
-                let of = self.assert_lines(machine, held, sink.kind);
+                let of = self.assert_lines(machine, held, *sink);
                 if at == 0 {
                     tallied.lines += of.lines;
                     tallied.lost += of.lost;
@@ -90,7 +91,7 @@ impl World {
         tallied
     }
 
-    fn assert_lines(&self, machine: &Machine, held: &Archived, kind: SinkKind) -> Outcome {
+    fn assert_lines(&self, machine: &Machine, held: &Archived, sink: Sink) -> Outcome {
         let outcome = held.compare(machine);
         let device = machine.config.device.as_str();
         let declared = held.declared(device);
@@ -110,9 +111,11 @@ impl World {
         }
         // A gap may hold more than lines: parts of lines, and the agent's own sentences.
         let has_cause = forgot || rot || cloned || wiped;
-        // An index may have had what the device dropped later, since the ledger did not say so yet.
-        let is_index = kind == SinkKind::Index;
-        let is_lost = may_overflow && (is_index || outcome.lost + self.said_lost(machine, held) > 0);
+        // An index may have had what the device dropped later, since the ledger did not say so yet; or what
+        // was given up for it, as it is of best effort.
+        let is_index = sink.kind == SinkKind::Index;
+        let is_lost = may_overflow && (is_index || outcome.lost + self.said_lost(machine, held) > 0)
+            || !sink.is_required;
         if declared > 0 && !has_cause && !is_lost {
             violated(Sentence::Declared, &format!("more than is lost: {}", told()));
         }

@@ -55,7 +55,8 @@ fn shore(random: &mut Random) -> ShoreConfig {
     let required = |kind| Sink { kind, is_required: true };
     let sinks = match random.below(10) {
         0..6 => vec![required(SinkKind::Archive)],
-        6 | 7 => vec![required(SinkKind::Archive), required(SinkKind::Index)],
+        6 => vec![required(SinkKind::Archive), required(SinkKind::Index)],
+        7 => vec![required(SinkKind::Archive), Sink { kind: SinkKind::Index, is_required: false }],
         8 => vec![required(SinkKind::Stream)],
         _ => vec![required(SinkKind::Stream), required(SinkKind::Index)],
     };

@@ -124,7 +124,7 @@ fn forged(random: &mut Random) -> Vec<u8> {
             lane: lane(random),
             from: place(random),
             to: place(random),
-            cause: Cause::ALL[random.below(Cause::ALL.len() as u64) as usize],
+            cause: Cause::ON_WIRE[random.below(Cause::ON_WIRE.len() as u64) as usize],
             starts: (0..random.below(4)).map(|_| (run(random), Seq(number(random)))).collect(),
         }),
         _ => block(random, random.clone().within(0..100) as u32, 100),
