@@ -69,7 +69,12 @@ pub const KEYS: &[Key] = &[
         "How often a quiet connection is tried.",
     ),
     key("archive.enabled", "true", "true or false", "Whether records are written to files in data_dir."),
-    key("archive.required", "true", "true or false", "Whether an acknowledgement waits for the archive. If not, it misses what it does not take in time, and says so."),
+    key(
+        "archive.required",
+        "true",
+        "true or false",
+        "Whether an acknowledgement waits for the archive. If not, it misses what it does not take in time, and says so.",
+    ),
     key(
         "archive.file_bytes_max",
         "268435456",
@@ -162,7 +167,12 @@ pub const KEYS: &[Key] = &[
         "a list of http:// or https:// addresses",
         "The nodes of an Elasticsearch or OpenSearch cluster that takes the records, in the order in which they are tried.",
     ),
-    key("search.required", "true", "true or false", "Whether an acknowledgement waits for the cluster. If not, it misses what it does not take in time, and says so."),
+    key(
+        "search.required",
+        "true",
+        "true or false",
+        "Whether an acknowledgement waits for the cluster. If not, it misses what it does not take in time, and says so.",
+    ),
     key(
         "search.alias",
         "\"driftlog\"",

@@ -97,16 +97,15 @@ fn item() -> impl Strategy<Value = Item> {
 }
 
 fn beat() -> impl Strategy<Value = Beat> {
-    let lane = (lane(), any::<(u64, u64, u64)>(), any::<[u64; Cause::ON_WIRE.len()]>(), any::<bool>()).prop_map(
-        |(lane, (spool_bytes, oldest_age_ms, records), dropped, paused)| BeatLane {
+    let lane = (lane(), any::<(u64, u64, u64)>(), any::<[u64; Cause::ON_WIRE.len()]>(), any::<bool>())
+        .prop_map(|(lane, (spool_bytes, oldest_age_ms, records), dropped, paused)| BeatLane {
             lane,
             spool_bytes,
             oldest_age_ms,
             records,
             dropped,
             paused,
-        },
-    );
+        });
     (any::<(u64, u64, u64, u64)>(), reading(), vec(lane, 0..=2)).prop_map(
         |((session, uptime_ms, memory_bytes, lines_cut), reading, lanes)| Beat {
             session: SessionId(session),
