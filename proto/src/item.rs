@@ -110,14 +110,10 @@ impl Cause {
     ];
 
     /// Those that stand on the wire and in spools: all but the last.
-    pub const ON_WIRE: [Self; 6] = [
-        Self::Overflow,
-        Self::Corruption,
-        Self::Refused,
-        Self::Operator,
-        Self::AcknowledgedBefore,
-        Self::Closed,
-    ];
+    pub const ON_WIRE: [Self; 6] = {
+        let [a, b, c, d, e, f, _] = Self::ALL;
+        [a, b, c, d, e, f]
+    };
 
     /// The cause's name in records and metrics.
     #[must_use]

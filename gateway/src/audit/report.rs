@@ -75,18 +75,19 @@ impl Report {
         )
     }
 
-    /// Writes the report as one object of JSON.
+    /// Writes the report of a sink as one object of JSON.
     ///
     /// # Errors
     /// When `out` cannot be written.
-    pub fn write_json(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    pub fn write_json(&self, sink: &str, out: &mut dyn io::Write) -> io::Result<()> {
         #[derive(serde::Serialize)]
         struct Shown<'a> {
+            sink: &'a str,
             is_broken: bool,
             #[serde(flatten)]
             report: &'a Report,
         }
-        serde_json::to_writer(&mut *out, &Shown { is_broken: self.is_broken(), report: self })?;
+        serde_json::to_writer(&mut *out, &Shown { sink, is_broken: self.is_broken(), report: self })?;
         writeln!(out)
     }
 }

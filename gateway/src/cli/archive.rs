@@ -91,13 +91,14 @@ pub(super) fn audit(config: &Config, options: &Options) -> Result<(), Failure> {
             Some(sink) => elsewhere::audit(config, *sink, &spools)?,
             None => of_archive(config, options, &spools)?,
         };
-        let shown = if options.json {
-            report.write_json(&mut out)
-        } else {
-            let heading = if sinks.len() > 1 { format!("{name}:\n") } else { String::new() };
-            out.write_all(heading.as_bytes()).and_then(|()| report.write_table(&mut out))
+        let shown = match (options.json, sinks.len()) {
+            (true, _) => report.write_json(name, &mut out),
+            (false, 1) => report.write_table(&mut out),
+            (false, _) => writeln!(out, "{name}:")
+                .and_then(|()| report.write_table(&mut out))
+                .and_then(|()| writeln!(out)),
         };
-        written(shown.and_then(|()| if sinks.len() > 1 { writeln!(out) } else { Ok(()) }))?;
+        written(shown)?;
         reports.push((name, report));
     }
     let compared = compare(&reports);

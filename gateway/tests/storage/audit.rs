@@ -64,9 +64,9 @@ pump-1 bulk:
 ";
     assert_eq!(table, expected);
     let mut json = Vec::new();
-    report.write_json(&mut json).unwrap();
+    report.write_json("archive", &mut json).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    assert_eq!(json["is_broken"], false);
+    assert_eq!((&json["sink"], &json["is_broken"]), (&"archive".into(), &false.into()));
     assert_eq!(json["lanes"][0]["gaps"][0]["cause"], "overflow");
 }
 

@@ -307,3 +307,16 @@ fn a_gap_lists_at_most_64_starts() {
     assert!(matches!(header, ItemHeader::Gap(Gap { ref starts, .. }) if starts.len() == GAP_STARTS_MAX));
     assert_eq!(item::open(&sealed(&starts)), Err(Malformed::Encoding));
 }
+
+/// The gateway declares so to one sink; no device may say it.
+#[test]
+fn what_one_sink_missed_never_stands_on_the_wire() {
+    for cause in Cause::ALL {
+        let from = Place { seq: Seq(5), ..PLACE };
+        let gap = Gap { lane: Lane::Bulk, from, to: PLACE, cause, starts: heapless::Vec::new() };
+        let sealed = item::seal(&ItemHeader::Gap(gap), &[], &mut [0; 256]);
+        assert_eq!(sealed.is_ok(), Cause::ON_WIRE.contains(&cause), "{cause:?}");
+    }
+    assert_eq!(postcard::from_bytes(&[5]), Ok(Cause::Closed));
+    assert!(postcard::from_bytes::<Cause>(&[6]).is_err());
+}

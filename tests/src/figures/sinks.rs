@@ -152,8 +152,8 @@ fn haul(
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
     let mut command = programs.broker();
     command.arg(address.to_string());
-    let broker = Process::start("the MQTT broker", command, &folder.join("broker.log"))?;
-    listens(address, &broker)?;
+    let mut broker = Process::start("the MQTT broker", command, &folder.join("broker.log"))?;
+    listens(address, &mut broker)?;
     let settings = GatewaySettings { broker: Some(address), ..settings };
     let mut shore = Shore::new(programs, &folder.join("gateway"), &settings)?;
     let agent = AgentSettings { delay_ms_max: 1_000, ..AgentSettings::default() };
@@ -190,13 +190,18 @@ fn start(server: Server, folder: &Path, address: SocketAddr) -> io::Result<Proce
     if server == Server::Search {
         command.arg("opensearch");
     }
-    let process = Process::start(server.script(), command, &folder.join("said"))?;
-    listens(address, &process)?;
+    let mut process = Process::start(server.script(), command, &folder.join("said"))?;
+    listens(address, &mut process)?;
     Ok(process)
 }
 
-fn listens(address: SocketAddr, process: &Process) -> io::Result<()> {
-    match clock::wait_until(WAIT, || TcpStream::connect(address).is_ok()) {
+fn listens(address: SocketAddr, process: &mut Process) -> io::Result<()> {
+    let mut is_there = false;
+    clock::wait_until(WAIT, || {
+        is_there = TcpStream::connect(address).is_ok();
+        is_there || process.ended().is_some()
+    });
+    match is_there {
         true => Ok(()),
         false => Err(process.error(format!("does not listen on {address}")).into()),
     }
