@@ -6,9 +6,10 @@
 //! (measured on x86-64 for a 64 KiB block: 297 KiB of context and up to 124 KiB gathered here,
 //! 489 KiB of context when streaming).
 
-use driftlog_proto::block::Compress;
+use driftlog_proto::block::{Compress, Frame};
 use driftlog_proto::limits::RAW_BYTES_MAX;
-use zstd::zstd_safe::{CCtx, CParameter};
+use driftlog_proto::lines::SYMBOLS_BYTES_MAX;
+use zstd::zstd_safe::{CCtx, CParameter, FrameFormat};
 
 /// zstd's level: higher ones cost several times the time.
 const LEVEL: i32 = 3;
@@ -19,7 +20,11 @@ const WINDOW_LOG: u32 = 16;
 const HASH_LOG: u32 = 12;
 const CHAIN_LOG: u32 = 12;
 
-/// Compresses blocks into one zstd frame each, without content size and checksum: the block's
+/// Bytes of the parts of a frame: the columns of a block, or those but the bodies and the symbols
+/// of their lines.
+const GATHERED_BYTES_MAX: usize = RAW_BYTES_MAX + SYMBOLS_BYTES_MAX;
+
+/// Compresses parts into one zstd frame each time, without content size and checksum: the block's
 /// header and checksum say both.
 pub struct Zstd {
     context: CCtx<'static>,
@@ -42,7 +47,7 @@ impl Zstd {
         ] {
             context.set_parameter(parameter).expect("the parameters are constants within zstd's bounds");
         }
-        Self { context, gathered: Vec::with_capacity(RAW_BYTES_MAX) }
+        Self { context, gathered: Vec::with_capacity(GATHERED_BYTES_MAX) }
     }
 
     /// Bytes of memory that it holds.
@@ -59,7 +64,15 @@ impl Default for Zstd {
 }
 
 impl Compress for Zstd {
-    fn compress(&mut self, parts: &[&[u8]], out: &mut [u8]) -> Option<usize> {
+    fn compress(&mut self, frame: Frame, parts: &[&[u8]], out: &mut [u8]) -> Option<usize> {
+        let format = match frame {
+            Frame::Standard => FrameFormat::One,
+            Frame::Bare => FrameFormat::Magicless,
+        };
+        self.context.set_parameter(CParameter::Format(format)).ok()?;
+        if let [part] = parts {
+            return self.context.compress2(out, part).ok();
+        }
         self.gathered.clear();
         for part in parts {
             self.gathered.extend_from_slice(part);
@@ -84,7 +97,7 @@ mod tests {
         let columns = columns();
         let parts: Vec<&[u8]> = columns.chunks(1000).collect();
         let mut out = vec![0; RAW_BYTES_MAX];
-        let bytes = Zstd::new().compress(&parts, &mut out).unwrap();
+        let bytes = Zstd::new().compress(Frame::Standard, &parts, &mut out).unwrap();
         assert!(bytes * 3 < columns.len(), "{bytes}");
         let mut back = vec![0; RAW_BYTES_MAX];
         let length = zstd::zstd_safe::decompress(&mut back[..], &out[..bytes]).unwrap();
@@ -96,12 +109,16 @@ mod tests {
         let columns = columns();
         let mut zstd = Zstd::new();
         let mut first = vec![0; RAW_BYTES_MAX];
-        let bytes = zstd.compress(&[&columns], &mut first).unwrap();
+        let bytes = zstd.compress(Frame::Standard, &[&columns], &mut first).unwrap();
         for room in [0, 1, 100, bytes - 1] {
-            assert_eq!(zstd.compress(&[&columns], &mut vec![0; room]), None, "{room} bytes of room");
+            assert_eq!(
+                zstd.compress(Frame::Standard, &[&columns], &mut vec![0; room]),
+                None,
+                "{room} bytes of room"
+            );
         }
         let mut again = vec![0; RAW_BYTES_MAX];
-        assert_eq!(zstd.compress(&[&columns], &mut again), Some(bytes));
+        assert_eq!(zstd.compress(Frame::Standard, &[&columns], &mut again), Some(bytes));
         assert_eq!(first, again);
     }
 
@@ -110,11 +127,11 @@ mod tests {
         let columns = vec![7; RAW_BYTES_MAX];
         let mut zstd = Zstd::new();
         let mut out = vec![0; RAW_BYTES_MAX];
-        zstd.compress(&[&columns], &mut out).unwrap();
+        zstd.compress(Frame::Standard, &[&columns], &mut out).unwrap();
         let memory = zstd.memory_bytes();
         assert!(memory <= 448 * 1024, "{memory}");
         for end in (1000..RAW_BYTES_MAX).step_by(9973) {
-            zstd.compress(&[&columns[..end]], &mut out).unwrap();
+            zstd.compress(Frame::Standard, &[&columns[..end]], &mut out).unwrap();
             assert!(zstd.memory_bytes() <= memory);
         }
     }

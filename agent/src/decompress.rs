@@ -1,7 +1,7 @@
 //! zstd backwards, for `driftlog-agent spool export`: a device packs and never unpacks otherwise.
 
-use driftlog_proto::block::Decompress;
-use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
+use driftlog_proto::block::{Decompress, Frame};
+use zstd::zstd_safe::{DCtx, DParameter, FrameFormat, InBuffer, OutBuffer};
 
 /// Bytes of the largest window that a frame may ask for, as a power of two: 128 KiB, more than a
 /// block's columns may have.
@@ -32,9 +32,14 @@ impl Default for Zstd {
 }
 
 impl Decompress for Zstd {
-    fn decompress(&mut self, input: &[u8], out: &mut [u8]) -> Option<usize> {
+    fn decompress(&mut self, frame: Frame, input: &[u8], out: &mut [u8]) -> Option<usize> {
         // Whatever the last payload left behind is gone: a frame begins here.
         self.context.init().ok()?;
+        let format = match frame {
+            Frame::Standard => FrameFormat::One,
+            Frame::Bare => FrameFormat::Magicless,
+        };
+        self.context.set_parameter(DParameter::Format(format)).ok()?;
         let mut input_buffer = InBuffer::around(input);
         let mut out_buffer = OutBuffer::around(out);
         loop {

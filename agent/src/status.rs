@@ -116,6 +116,15 @@ pub struct LaneStatus {
     pub last_error: Option<String>,
     /// What was sent several times and does not reach the gateway.
     pub unheard: Option<String>,
+    /// Blocks sealed since the agent started, by how they were packed: `stored`, `zstd`, `strong`.
+    #[serde(default)]
+    pub blocks: BTreeMap<String, u64>,
+    /// Bytes of the lines in them.
+    #[serde(default)]
+    pub body_bytes: u64,
+    /// Bytes that these became, on flash and on the wire, without each block's header.
+    #[serde(default)]
+    pub packed_bytes: u64,
 }
 
 /// A source at one instant.

@@ -1,7 +1,7 @@
 //! zstd for blocks, with a cap on what hostile bytes can make it take.
 
-use driftlog_proto::block::Decompress;
-use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
+use driftlog_proto::block::{Decompress, Frame};
+use zstd::zstd_safe::{DCtx, DParameter, FrameFormat, InBuffer, OutBuffer};
 
 /// Bytes of the largest window that a frame may ask for, as a power of two: 128 KiB, more than a
 /// block's columns may have.
@@ -38,9 +38,14 @@ impl Default for Zstd {
 }
 
 impl Decompress for Zstd {
-    fn decompress(&mut self, input: &[u8], out: &mut [u8]) -> Option<usize> {
+    fn decompress(&mut self, frame: Frame, input: &[u8], out: &mut [u8]) -> Option<usize> {
         // Whatever the last payload left behind is gone: a frame begins here.
         self.context.init().ok()?;
+        let format = match frame {
+            Frame::Standard => FrameFormat::One,
+            Frame::Bare => FrameFormat::Magicless,
+        };
+        self.context.set_parameter(DParameter::Format(format)).ok()?;
         let mut input_buffer = InBuffer::around(input);
         let mut out_buffer = OutBuffer::around(out);
         loop {
@@ -85,10 +90,10 @@ mod tests {
         for sized in [true, false] {
             let frame =
                 compressed(&lines(), &[CParameter::WindowLog(16), CParameter::ContentSizeFlag(sized)]);
-            assert_eq!(zstd.decompress(&frame, &mut out), Some(lines().len()));
+            assert_eq!(zstd.decompress(Frame::Standard, &frame, &mut out), Some(lines().len()));
             assert_eq!(out[..lines().len()], lines());
         }
-        assert_eq!(zstd.decompress(&compressed(b"", &[]), &mut out), Some(0));
+        assert_eq!(zstd.decompress(Frame::Standard, &compressed(b"", &[]), &mut out), Some(0));
     }
 
     #[test]
@@ -97,11 +102,11 @@ mod tests {
         let mut zstd = Zstd::new();
         let mut out = vec![0; RAW_BYTES_MAX];
         for end in 0..frame.len() {
-            assert_eq!(zstd.decompress(&frame[..end], &mut out), None, "cut at {end}");
+            assert_eq!(zstd.decompress(Frame::Standard, &frame[..end], &mut out), None, "cut at {end}");
         }
-        assert_eq!(zstd.decompress(&[&frame[..], b"x"].concat(), &mut out), None);
-        assert_eq!(zstd.decompress(&[&frame[..], &frame[..]].concat(), &mut out), None);
-        assert_eq!(zstd.decompress(&frame, &mut out), Some(lines().len()));
+        assert_eq!(zstd.decompress(Frame::Standard, &[&frame[..], b"x"].concat(), &mut out), None);
+        assert_eq!(zstd.decompress(Frame::Standard, &[&frame[..], &frame[..]].concat(), &mut out), None);
+        assert_eq!(zstd.decompress(Frame::Standard, &frame, &mut out), Some(lines().len()));
     }
 
     #[test]
@@ -110,7 +115,7 @@ mod tests {
             compressed(&vec![0; 64 << 20], &[CParameter::WindowLog(17), CParameter::ContentSizeFlag(false)]);
         assert!(bomb.len() < RAW_BYTES_MAX);
         let mut zstd = Zstd::new();
-        assert_eq!(zstd.decompress(&bomb, &mut vec![0; RAW_BYTES_MAX]), None);
+        assert_eq!(zstd.decompress(Frame::Standard, &bomb, &mut vec![0; RAW_BYTES_MAX]), None);
         assert!(zstd.memory_bytes() <= 640 * 1024, "{}", zstd.memory_bytes());
     }
 
@@ -120,7 +125,7 @@ mod tests {
             compressed(&vec![1; 1 << 20], &[CParameter::WindowLog(27), CParameter::ContentSizeFlag(false)]);
         let mut zstd = Zstd::new();
         let before = zstd.memory_bytes();
-        assert_eq!(zstd.decompress(&greedy, &mut vec![0; RAW_BYTES_MAX]), None);
+        assert_eq!(zstd.decompress(Frame::Standard, &greedy, &mut vec![0; RAW_BYTES_MAX]), None);
         assert_eq!(zstd.memory_bytes(), before);
     }
 
@@ -132,10 +137,10 @@ mod tests {
         for at in 0..64.min(frame.len()) {
             frame[at] ^= 0x5a;
             // It may still decompress to something; the item's checksum is what tells.
-            let _ = zstd.decompress(&frame, &mut out);
+            let _ = zstd.decompress(Frame::Standard, &frame, &mut out);
             frame[at] ^= 0x5a;
         }
-        assert_eq!(zstd.decompress(b"not a frame at all", &mut out), None);
-        assert_eq!(zstd.decompress(b"", &mut out), None);
+        assert_eq!(zstd.decompress(Frame::Standard, b"not a frame at all", &mut out), None);
+        assert_eq!(zstd.decompress(Frame::Standard, b"", &mut out), None);
     }
 }

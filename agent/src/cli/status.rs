@@ -94,6 +94,9 @@ fn lanes(config: &Config, lanes: &[LaneStatus]) -> String {
     }
     let mut text = table(&rows);
     for lane in lanes {
+        if lane.packed_bytes > 0 {
+            let _ = writeln!(text, "{}: {}", lane.lane, packed(lane));
+        }
         if lane.paused {
             let _ = writeln!(text, "{}: the sources wait for room", lane.lane);
         }
@@ -102,6 +105,19 @@ fn lanes(config: &Config, lanes: &[LaneStatus]) -> String {
         }
     }
     text
+}
+
+/// How the blocks since the start were packed.
+fn packed(lane: &LaneStatus) -> String {
+    let ratio = lane.body_bytes as f64 / lane.packed_bytes as f64;
+    let blocks = lane.blocks.iter().filter(|(_, count)| **count > 0);
+    let blocks: Vec<_> = blocks.map(|(codec, count)| format!("{} {codec}", number(*count))).collect();
+    let from = bytes(lane.body_bytes);
+    format!(
+        "packed to 1/{ratio:.1} ({from} of lines to {}; blocks: {})",
+        bytes(lane.packed_bytes),
+        blocks.join(", ")
+    )
 }
 
 fn dropped(lane: &LaneStatus) -> String {

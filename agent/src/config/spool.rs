@@ -3,6 +3,7 @@
 use driftlog_proto::ids::Lane;
 
 use super::reader::Section;
+use crate::pipeline::Cpu;
 use crate::spool::SPOOL_BYTES_MIN;
 pub use crate::spool::{Durability, Overflow};
 
@@ -30,6 +31,8 @@ pub struct SpoolSettings {
     pub urgent: LaneConfig,
     /// OpenTelemetry severity number from which a line is urgent; none: there is no urgent lane.
     pub urgent_severity_min: Option<u8>,
+    /// How much work packing may be.
+    pub cpu: Cpu,
 }
 
 impl SpoolSettings {
@@ -75,8 +78,9 @@ pub(super) fn read(mut section: Section<'_, '_>) -> SpoolSettings {
     let delay_offline_ms_max = small(section.number("delay_offline_ms_max", 10_000, 10..=600_000));
     let (bulk, _) = read_lane(section.section("bulk"), 256 << 20, false);
     let (urgent, urgent_severity_min) = read_lane(section.section("urgent"), 16 << 20, true);
+    let cpu = section.word("cpu", &[("normal", Cpu::Normal), ("low", Cpu::Low)], Cpu::Normal);
     section.finish();
-    SpoolSettings { durability, delay_ms_max, delay_offline_ms_max, bulk, urgent, urgent_severity_min }
+    SpoolSettings { durability, delay_ms_max, delay_offline_ms_max, bulk, urgent, urgent_severity_min, cpu }
 }
 
 fn read_lane(mut section: Section<'_, '_>, bytes: u64, is_urgent: bool) -> (LaneConfig, Option<u8>) {

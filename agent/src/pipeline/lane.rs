@@ -9,6 +9,7 @@ use driftlog_proto::sender::Sender;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use super::RETRY_MS;
+use super::pack::Choice;
 use crate::spool::disk::Disk;
 use crate::spool::{Durability, Spool};
 
@@ -30,6 +31,7 @@ pub(super) struct LaneOut<D: Disk> {
     pub(super) run: RunId,
     pub(super) packer: Packer<Box<[u8]>>,
     pub(super) opened: Option<Opened>,
+    pub(super) choice: Choice,
     pub(super) spool: Spool<D>,
     pub(super) sender: Sender,
     /// A failed write is tried again then; `Mono(0)`: none has failed.
@@ -52,6 +54,7 @@ impl<D: Disk> LaneOut<D> {
             run: spool.run(),
             packer,
             opened: None,
+            choice: Choice::new(),
             spool,
             sender,
             retry_at: Mono(0),

@@ -19,6 +19,7 @@ mod beat;
 mod lane;
 mod link;
 mod open;
+mod pack;
 mod read;
 mod routing;
 mod seal;
@@ -35,12 +36,13 @@ use driftlog_proto::message::{Labels, Refusal};
 use driftlog_proto::sender::Session;
 use driftlog_proto::time::{Mono, Now};
 
-use crate::compress::Zstd;
 use crate::source::{Files, Sources};
 use crate::spool::disk::Disk;
 use crate::spool::{Recovery, Spool};
 use lane::LaneOut;
 pub use open::{Device, OpenError, SPOOL_FOLDER};
+use pack::Packing;
+pub use pack::{Cpu, TRIAL_BLOCKS};
 use routing::Routing;
 
 /// The path under which the agent's own notices appear among the records.
@@ -75,6 +77,8 @@ pub struct PipelineConfig {
     pub in_flight_bytes_max: u32,
     /// Lines of this severity and above take the urgent lane; `None`: no line does.
     pub urgent_min: Option<Severity>,
+    /// How much work packing may be.
+    pub cpu: Cpu,
 }
 
 /// The agent's core.
@@ -84,7 +88,7 @@ pub struct Pipeline<D: Disk, F: Files> {
     lanes: Vec<LaneOut<D>>,
     routing: Routing,
     session: Session,
-    compress: Zstd,
+    packing: Packing,
     /// One sealed item, while it is written or published.
     workspace: Vec<u8>,
     read_buf: Vec<u8>,
@@ -122,13 +126,14 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             .iter()
             .filter_map(|out| Some((out.lane, damage(out.lane, out.spool.recovery())?)))
             .collect();
+        let packing = Packing::new(config.cpu);
         let mut pipeline = Self {
             config,
             sources,
             lanes,
             routing,
             session: Session::default(),
-            compress: Zstd::new(),
+            packing,
             workspace: vec![0; ITEM_BYTES_MAX],
             read_buf: Vec::new(),
             notices: VecDeque::new(),

@@ -189,5 +189,6 @@ fn pipeline_config(start: &Start<'_>) -> PipelineConfig {
         delay_offline_ms_max: u64::from(config.spool.delay_offline_ms_max),
         in_flight_bytes_max: config.broker.in_flight_bytes_max,
         urgent_min: config.spool.urgent_severity_min.and_then(Severity::new),
+        cpu: config.spool.cpu,
     }
 }

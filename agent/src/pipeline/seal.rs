@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use driftlog_proto::block::Codec;
 use driftlog_proto::error::Misuse;
-use driftlog_proto::ids::Lane;
+use driftlog_proto::ids::{BootId, Lane};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader, PAYLOAD_AT};
 use driftlog_proto::time::{Mono, Now};
 
 use super::lane::LaneOut;
+use super::pack::Packing;
 use super::routing::RULE_KEY;
 use super::{CURSORS_MS, Pipeline};
 use crate::source::Files;
@@ -101,7 +101,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let sealed = if lane.packer.is_empty() {
             lane.append_cursors(now, &cursors, &gone)
         } else {
-            lane.seal(now, self.config.boot, &mut self.compress, &mut self.workspace, &cursors, &gone)
+            lane.seal(now, self.config.boot, &mut self.packing, &mut self.workspace, &cursors, &gone)
         };
         if sealed {
             self.routing.handle_urgent_sealed();
@@ -146,7 +146,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             }
             lane.append_cursors(now, &cursors, &forgotten)
         } else {
-            lane.seal(now, self.config.boot, &mut self.compress, &mut self.workspace, &cursors, &forgotten)
+            lane.seal(now, self.config.boot, &mut self.packing, &mut self.workspace, &cursors, &forgotten)
         };
         if done {
             self.cursors_durable(now, &forgotten);
@@ -243,13 +243,13 @@ impl<D: Disk> LaneOut<D> {
     fn seal(
         &mut self,
         now: Now,
-        boot: driftlog_proto::ids::BootId,
-        compress: &mut crate::compress::Zstd,
+        boot: BootId,
+        packing: &mut Packing,
         workspace: &mut [u8],
         cursors: &[(u64, Vec<u8>)],
         forget: &[u64],
     ) -> bool {
-        match self.append(now, boot, compress, workspace, cursors, forget) {
+        match self.append(now, boot, packing, workspace, cursors, forget) {
             Ok(()) => {
                 self.packer.open(now.mono);
                 self.opened = None;
@@ -266,15 +266,15 @@ impl<D: Disk> LaneOut<D> {
     fn append(
         &mut self,
         now: Now,
-        boot: driftlog_proto::ids::BootId,
-        compress: &mut crate::compress::Zstd,
+        boot: BootId,
+        packing: &mut Packing,
         workspace: &mut [u8],
         cursors: &[(u64, Vec<u8>)],
         forget: &[u64],
     ) -> Result<(), SealError> {
         let Some(opened) = self.opened else { return Ok(()) };
         let room = workspace.get_mut(PAYLOAD_AT..).unwrap_or_default();
-        let packed = self.packer.pack(Codec::Zstd, compress, room).map_err(SealError::Misuse)?;
+        let packed = self.choice.pack(&self.packer, packing, room).map_err(SealError::Misuse)?;
         let tail = self.spool.tail();
         let header = BlockHeader {
             lane: self.lane,
@@ -295,6 +295,8 @@ impl<D: Disk> LaneOut<D> {
         let sealed = workspace.get(..len).unwrap_or_default();
         let borrowed: Vec<(u64, &[u8])> =
             cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
-        self.spool.append(now.mono, sealed, &borrowed, forget).map_err(SealError::Spool)
+        self.spool.append(now.mono, sealed, &borrowed, forget).map_err(SealError::Spool)?;
+        self.choice.handle_sealed(self.packer.body_bytes(), &packed);
+        Ok(())
     }
 }

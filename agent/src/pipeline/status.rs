@@ -63,5 +63,8 @@ fn lane_status<D: Disk>(out: &mut LaneOut<D>, here: BootId, now: Now) -> LaneSta
         paused: out.retry_at.0 > 0,
         last_error: out.last_error.clone(),
         unheard: out.unheard(),
+        blocks: out.choice.blocks_by_name(),
+        body_bytes: out.choice.body_bytes,
+        packed_bytes: out.choice.packed_bytes,
     }
 }

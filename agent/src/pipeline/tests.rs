@@ -5,7 +5,7 @@ use driftlog_proto::item::{self, BlockHeader, ItemHeader};
 use driftlog_proto::message::Labels;
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 
-use super::{Pipeline, PipelineConfig};
+use super::{Cpu, Pipeline, PipelineConfig};
 use crate::source::{FileSource, Patterns, SimFiles, Sources, SourcesConfig};
 use crate::spool::disk::SimDisk;
 use crate::spool::{Spool, SpoolConfig};
@@ -30,6 +30,7 @@ fn offline(files: &SimFiles, now: Now) -> Pipeline<SimDisk, SimFiles> {
         delay_offline_ms_max: 10_000,
         in_flight_bytes_max: 256 * 1024,
         urgent_min: None,
+        cpu: Cpu::Normal,
     };
     let spool = Spool::open(SimDisk::new(1), SpoolConfig::new(Lane::Bulk, 1024 * 1024), RunId(1), 7).unwrap();
     let sources = Sources::new(sources, files.clone(), config.boot, std::iter::empty());

@@ -11,10 +11,9 @@ use driftlog_agent::decompress::Zstd;
 use driftlog_agent::pipeline::{NOTICE_PATH, Pipeline, PipelineConfig};
 use driftlog_agent::source::{FileSource, Patterns, SimFiles, Sources, SourcesConfig};
 use driftlog_agent::spool::{Durability, Spool, SpoolConfig};
-use driftlog_proto::block::{Severity, unpack};
+use driftlog_proto::block::{Scratch, Severity, unpack};
 use driftlog_proto::ids::{BootId, DeviceId, Lane, RunId};
 use driftlog_proto::item::{self, ItemHeader};
-use driftlog_proto::limits::RAW_BYTES_MAX;
 use driftlog_proto::message::Labels;
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 
@@ -157,6 +156,7 @@ impl Pair {
             delay_offline_ms_max: 1_000,
             in_flight_bytes_max: 64 * 1024,
             urgent_min: Some(Severity::ERROR),
+            cpu: driftlog_agent::pipeline::Cpu::Normal,
         };
         self.core = Some(Pipeline::new(config, sources, bulk, Some(urgent), self.now()));
     }
@@ -216,7 +216,7 @@ impl Pair {
 
 /// The lines in a lane, in order, without the agent's own notices.
 fn lines(spool: &mut Spool<Recorder>) -> Vec<String> {
-    let (mut zstd, mut scratch) = (Zstd::new(), vec![0; RAW_BYTES_MAX]);
+    let (mut zstd, mut scratch) = (Zstd::new(), Scratch::new());
     let mut lines = Vec::new();
     for item in walk(spool) {
         let ItemHeader::Block(header) = &item.header else { continue };

@@ -12,7 +12,7 @@ use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, OpenError};
 use driftlog_gateway::sink::commit::commit;
 use driftlog_gateway::sink::{Batch, CommitError, Entry, Notice, What};
 use driftlog_proto::block::{
-    Codec, Compress, Ending, Format, Packer, Part, Record, Severity, Source, WORKSPACE_BYTES,
+    Codec, Compress, Ending, Format, Frame, Packer, Part, Record, Severity, Source, WORKSPACE_BYTES,
 };
 use driftlog_proto::clock::{Basis, Line};
 use driftlog_proto::ids::{BootId, Chain, DeviceId, Lane, Place, RunId, Seq};
@@ -29,7 +29,7 @@ pub(crate) const ID: ArchiveId = ArchiveId([0x5a; 16]);
 struct Uncompressed;
 
 impl Compress for Uncompressed {
-    fn compress(&mut self, _parts: &[&[u8]], _out: &mut [u8]) -> Option<usize> {
+    fn compress(&mut self, _frame: Frame, _parts: &[&[u8]], _out: &mut [u8]) -> Option<usize> {
         None
     }
 }

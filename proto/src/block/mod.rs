@@ -4,7 +4,8 @@
 //! without ever holding more than [`RAW_BYTES_MAX`]; [`unpack`] checks all of a payload before it
 //! shows the first record, so that reading the records cannot fail. Bodies come back bit for bit.
 //!
-//! The columns of the plain codec (`docs/wire-format.md` has the table to build from):
+//! The columns of the plain codec (`docs/wire-format.md` has the table to build from), from which
+//! the strong codec differs in how the bodies stand:
 //!
 //! ```text
 //! eight varints: the bytes of each column
@@ -24,11 +25,12 @@
 
 mod pack;
 mod record;
+mod strong;
 mod unpack;
-mod varint;
 
 pub use pack::{Full, Packed, Packer};
 pub use record::{Ending, Format, Part, Record, Severity, Source};
+pub use strong::Scratch;
 pub use unpack::{Block, unpack};
 
 use crate::error::Malformed;
@@ -42,6 +44,8 @@ pub enum Codec {
     Stored = 0,
     /// The plain columns as one zstd frame (RFC 8878).
     Zstd = 1,
+    /// The bodies by templates and columns of their own, the rest beside them (`strong.rs`).
+    Strong = 2,
 }
 
 impl Codec {
@@ -49,6 +53,16 @@ impl Codec {
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Zstd => "zstd",
+            Self::Strong => "strong",
+        }
     }
 }
 
@@ -59,23 +73,33 @@ impl TryFrom<u8> for Codec {
         match number {
             0 => Ok(Self::Stored),
             1 => Ok(Self::Zstd),
+            2 => Ok(Self::Strong),
             unknown => Err(Malformed::Codec(unknown)),
         }
     }
 }
 
+/// What is around compressed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A zstd frame (RFC 8878).
+    Standard,
+    /// The same without its magic number.
+    Bare,
+}
+
 /// Makes bytes fewer. Lives outside of this crate, since compressors bring a C library.
 pub trait Compress {
-    /// Compresses the parts, one after another, into `out` and returns the bytes written; `None`
+    /// Compresses the parts, one after another, into one frame in `out` and returns the bytes written; `None`
     /// when there is no room for them, after which the compressor is as good as new.
-    fn compress(&mut self, parts: &[&[u8]], out: &mut [u8]) -> Option<usize>;
+    fn compress(&mut self, frame: Frame, parts: &[&[u8]], out: &mut [u8]) -> Option<usize>;
 }
 
 /// Makes them what they were.
 pub trait Decompress {
     /// Decompresses `input` into `out` and returns the bytes written; `None` when it is not valid
     /// or does not fit. Never takes more memory than a named limit, whatever `input` claims.
-    fn decompress(&mut self, input: &[u8], out: &mut [u8]) -> Option<usize>;
+    fn decompress(&mut self, frame: Frame, input: &[u8], out: &mut [u8]) -> Option<usize>;
 }
 
 /// The columns, in the order in which they stand.
@@ -100,11 +124,11 @@ const LENGTHS_BYTES_MAX: usize = 3 * COLUMNS;
 const SOURCE_OVERHEAD_BYTES_MAX: usize = 2 + 8;
 /// Bytes that the packer keeps for all times of a block: a first one in full and then up to
 /// 4 bytes each, enough for two minutes between any two records. Beyond that the block is full.
-const TIMES_BYTES_MAX: usize = varint::VARINT_BYTES_MAX + 4 * BLOCK_RECORDS_MAX as usize;
+const TIMES_BYTES_MAX: usize = crate::varint::VARINT_BYTES_MAX + 4 * BLOCK_RECORDS_MAX as usize;
 /// Bytes that the packer keeps for all offsets of a block: one in full for each source, and then up
 /// to 4 bytes each, enough for skipping 128 MiB between any two records.
 const OFFSETS_BYTES_MAX: usize =
-    varint::VARINT_BYTES_MAX * BLOCK_SOURCES_MAX + 4 * BLOCK_RECORDS_MAX as usize;
+    crate::varint::VARINT_BYTES_MAX * BLOCK_SOURCES_MAX + 4 * BLOCK_RECORDS_MAX as usize;
 
 impl Column {
     const ALL: [Self; COLUMNS] = [

@@ -3,13 +3,13 @@
 use core::fmt;
 
 use super::record::{Ending, Flags, Record, Source};
-use super::varint::{VARINT_BYTES_MAX, Varint, varint_bytes};
 use super::{
-    COLUMNS, Codec, Column, Compress, LENGTHS_BYTES_MAX, SOURCE_OVERHEAD_BYTES_MAX, WORKSPACE_BYTES,
+    COLUMNS, Codec, Column, Compress, Frame, LENGTHS_BYTES_MAX, SOURCE_OVERHEAD_BYTES_MAX, WORKSPACE_BYTES,
 };
 use crate::error::Misuse;
 use crate::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::time::Mono;
+use crate::varint::{VARINT_BYTES_MAX, Varint, varint_bytes};
 
 /// There is no room: nothing was changed. Seal the block, open the next and try again.
 ///
@@ -219,7 +219,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Packer<B> {
         if codec == Codec::Zstd {
             let room = out.len().min(raw_bytes.saturating_sub(1));
             let room = out.get_mut(..room).unwrap_or_default();
-            if let Some(bytes) = compress.compress(&parts, room) {
+            if let Some(bytes) = compress.compress(Frame::Standard, &parts, room) {
                 return Ok(Packed { codec, raw_bytes: raw, bytes });
             }
         }
@@ -233,7 +233,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Packer<B> {
     }
 
     /// The payload before compression: the lengths of the columns, then the columns.
-    fn parts<'a>(
+    pub(super) fn parts<'a>(
         &'a self,
         lengths: &'a mut [u8; LENGTHS_BYTES_MAX],
     ) -> Result<[&'a [u8]; 1 + COLUMNS], Misuse> {

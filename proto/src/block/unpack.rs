@@ -1,30 +1,32 @@
 //! Columns into records, everything checked first.
 
 use super::record::{Ending, Flags, Record, Severity, Source};
-use super::{COLUMNS, Codec, Column, Decompress, varint};
+use super::strong::{self, Scratch};
+use super::{COLUMNS, Codec, Column, Decompress, Frame};
 use crate::error::Malformed;
 use crate::item::BlockHeader;
 use crate::limits::{
     BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, PAYLOAD_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX,
 };
 use crate::time::Mono;
+use crate::varint;
 
 /// The largest whole microsecond that fits nanoseconds in 64 bits.
 const MICROS_MAX: u64 = u64::MAX / 1000;
 
 /// Reads a block's payload and checks all of it.
 ///
-/// `scratch` takes the decompressed columns: [`RAW_BYTES_MAX`] bytes are always enough. The work
-/// and the memory are bounded by the limits and by the header's claims, whatever the bytes are.
+/// `scratch` takes the columns. The work is bounded by the limits and by the header's claims,
+/// whatever the bytes are.
 ///
 /// # Errors
-/// [`Malformed`]: which claim is not kept. A header whose claim is over a limit, or over the size
-/// of `scratch`, is [`Malformed::Limit`].
+/// [`Malformed`]: which claim is not kept. A header whose claim is over a limit is
+/// [`Malformed::Limit`].
 pub fn unpack<'a, D: Decompress + ?Sized>(
     header: &BlockHeader,
     payload: &'a [u8],
     decompress: &mut D,
-    scratch: &'a mut [u8],
+    scratch: &'a mut Scratch,
 ) -> Result<Block<'a>, Malformed> {
     let codec = Codec::try_from(header.codec)?;
     if header.count == 0 || header.count > BLOCK_RECORDS_MAX {
@@ -42,12 +44,13 @@ pub fn unpack<'a, D: Decompress + ?Sized>(
         Codec::Stored if payload.len() > raw_bytes => return Err(Malformed::TrailingBytes),
         Codec::Stored => payload,
         Codec::Zstd => {
-            let out = scratch.get_mut(..raw_bytes).ok_or(Malformed::Limit("RAW_BYTES_MAX"))?;
-            if decompress.decompress(payload, out) != Some(raw_bytes) {
+            let out = scratch.columns.get_mut(..raw_bytes).ok_or(Malformed::Limit("RAW_BYTES_MAX"))?;
+            if decompress.decompress(Frame::Standard, payload, out) != Some(raw_bytes) {
                 return Err(Malformed::Compression);
             }
             out
         }
+        Codec::Strong => strong::unpack(raw_bytes, payload, decompress, scratch)?,
     };
     let block = Block {
         columns: split(raw)?,

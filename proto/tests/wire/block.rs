@@ -1,8 +1,8 @@
 //! Blocks: what goes in comes out, bit for bit; what is full says so; what is wrong is refused.
 
 use driftlog_proto::block::{
-    Codec, Decompress, Ending, Format, Full, Packed, Packer, Part, Record, Severity, Source, WORKSPACE_BYTES,
-    unpack,
+    Codec, Decompress, Ending, Format, Frame, Full, Packed, Packer, Part, Record, Scratch, Severity, Source,
+    WORKSPACE_BYTES, unpack,
 };
 use driftlog_proto::error::{Malformed, Misuse};
 use driftlog_proto::ids::{BootId, Chain, Lane, RunId, Seq};
@@ -10,6 +10,7 @@ use driftlog_proto::item::BlockHeader;
 use driftlog_proto::limits::{
     BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, PAYLOAD_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX,
 };
+use driftlog_proto::lines::Encoder;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -25,7 +26,9 @@ pub(crate) fn packer(mono: u64) -> Packer<Vec<u8>> {
 
 pub(crate) fn packed(packer: &Packer<Vec<u8>>, codec: Codec) -> (Packed, Vec<u8>) {
     let mut out = vec![0; PAYLOAD_BYTES_MAX];
-    let packed = packer.pack(codec, &mut Zstd, &mut out).unwrap();
+    let strong = (codec == Codec::Strong)
+        .then(|| packer.pack_strong(&mut Encoder::new(), &mut Zstd, &mut out).unwrap());
+    let packed = strong.flatten().unwrap_or_else(|| packer.pack(codec, &mut Zstd, &mut out).unwrap());
     assert_eq!(packed.raw_bytes as usize, packer.raw_bytes());
     assert!(packed.raw_bytes as usize <= RAW_BYTES_MAX);
     out.truncate(packed.bytes);
@@ -85,7 +88,7 @@ fn assert_comes_back(mono: u64, sources: &[Source<'_>], records: &[Record<'_>], 
         packer.push(record).unwrap();
     }
     let (packed, payload) = packed(&packer, codec);
-    let mut scratch = vec![0; RAW_BYTES_MAX];
+    let mut scratch = Scratch::new();
     let block = unpack(&header(mono, packer.count(), packed), &payload, &mut Zstd, &mut scratch).unwrap();
     assert!(block.sources().eq(sources.iter().copied()));
     assert_eq!(block.count(), packer.count());
@@ -103,7 +106,7 @@ proptest! {
     ) {
         let sources = [SYSLOG, Source { file: 8, ..SYSLOG }, Source { path: b"", file: u64::MAX }];
         let records: Vec<Record<'_>> = records.iter().map(borrowed).collect();
-        for codec in [Codec::Stored, Codec::Zstd] {
+        for codec in [Codec::Stored, Codec::Zstd, Codec::Strong] {
             assert_comes_back(mono, &sources, &records, codec);
         }
     }
@@ -124,9 +127,8 @@ proptest! {
             }
         }
         let (packed, payload) = packed(&packer, Codec::Stored);
-        let mut scratch = [];
         let header = header(0, packer.count(), packed);
-        prop_assert!(unpack(&header, &payload, &mut Zstd, &mut scratch).is_ok());
+        prop_assert!(unpack(&header, &payload, &mut Zstd, &mut Scratch::new()).is_ok());
     }
 }
 
@@ -149,7 +151,7 @@ fn bodies_come_back_bit_for_bit_whatever_they_are() {
     for ending in [Ending::Newline, Ending::None] {
         for part in [Part::Whole, Part::First, Part::Middle, Part::Last] {
             let records = bodies.map(|body| Record { ending, part, ..plain(body) });
-            for codec in [Codec::Stored, Codec::Zstd] {
+            for codec in [Codec::Stored, Codec::Zstd, Codec::Strong] {
                 assert_comes_back(0, &[SYSLOG], &records, codec);
             }
         }
@@ -233,11 +235,12 @@ fn a_block_holds_4096_records() {
     assert_eq!(packer.count(), BLOCK_RECORDS_MAX);
     let (packed, payload) = packed(&packer, Codec::Stored);
     let header = header(0, BLOCK_RECORDS_MAX, packed);
-    let block = unpack(&header, &payload, &mut Zstd, &mut []).unwrap();
+    let mut scratch = Scratch::new();
+    let block = unpack(&header, &payload, &mut Zstd, &mut scratch).unwrap();
     assert_eq!(block.records().count(), 4096);
     let beyond = BlockHeader { count: BLOCK_RECORDS_MAX + 1, ..header };
     assert_eq!(
-        unpack(&beyond, &payload, &mut Zstd, &mut []).err(),
+        unpack(&beyond, &payload, &mut Zstd, &mut Scratch::new()).err(),
         Some(Malformed::Limit("BLOCK_RECORDS_MAX"))
     );
 }
@@ -262,7 +265,8 @@ fn a_block_names_64_sources_with_paths_of_512_bytes_beside_two_records_of_any_si
     assert_eq!(packer.push(&Record { source: 64, ..plain(b"") }), Err(Full { limit: "BLOCK_SOURCES_MAX" }));
     assert_eq!(packer.push(&Record { source: 256, ..plain(b"") }), Err(Full { limit: "BLOCK_SOURCES_MAX" }));
     let (packed, payload) = packed(&packer, Codec::Stored);
-    let block = unpack(&header(0, 2, packed), &payload, &mut Zstd, &mut []).unwrap();
+    let mut scratch = Scratch::new();
+    let block = unpack(&header(0, 2, packed), &payload, &mut Zstd, &mut scratch).unwrap();
     assert_eq!(block.sources().count(), BLOCK_SOURCES_MAX);
 }
 
@@ -298,7 +302,7 @@ fn a_block_is_full_at_its_raw_bytes_and_then_fits_a_payload_even_if_it_does_not_
     assert!((RAW_BYTES_MAX - 24 - 8..=RAW_BYTES_MAX).contains(&packer.raw_bytes()), "{}", packer.raw_bytes());
     let (packed, payload) = packed(&packer, Codec::Stored);
     assert!(payload.len() <= PAYLOAD_BYTES_MAX);
-    assert!(unpack(&header(0, packer.count(), packed), &payload, &mut Zstd, &mut []).is_ok());
+    assert!(unpack(&header(0, packer.count(), packed), &payload, &mut Zstd, &mut Scratch::new()).is_ok());
 }
 
 #[test]
@@ -363,7 +367,7 @@ fn times_or_offsets_that_leap_about_fill_a_block_before_its_4096_records() {
         assert_eq!(full, Full { limit });
         assert!(packer.count() > 1000, "{}", packer.count());
         let (packed, payload) = packed(&packer, Codec::Stored);
-        assert!(unpack(&header(0, packer.count(), packed), &payload, &mut Zstd, &mut []).is_ok());
+        assert!(unpack(&header(0, packer.count(), packed), &payload, &mut Zstd, &mut Scratch::new()).is_ok());
     }
 }
 
@@ -371,7 +375,7 @@ fn times_or_offsets_that_leap_about_fill_a_block_before_its_4096_records() {
 struct Liar(usize);
 
 impl Decompress for Liar {
-    fn decompress(&mut self, _: &[u8], _: &mut [u8]) -> Option<usize> {
+    fn decompress(&mut self, _: Frame, _: &[u8], _: &mut [u8]) -> Option<usize> {
         Some(self.0)
     }
 }
@@ -379,11 +383,9 @@ impl Decompress for Liar {
 #[test]
 fn what_decompresses_to_another_length_than_announced_is_refused() {
     let packed = Packed { codec: Codec::Zstd, raw_bytes: 20, bytes: 0 };
-    let mut scratch = [0; 20];
     for bytes in [0, 19, 21, usize::MAX] {
+        let mut scratch = Scratch::new();
         let result = unpack(&header(0, 1, packed), b"", &mut Liar(bytes), &mut scratch);
         assert_eq!(result.err(), Some(Malformed::Compression));
     }
-    let small = unpack(&header(0, 1, packed), b"", &mut Liar(20), &mut scratch[..19]);
-    assert_eq!(small.err(), Some(Malformed::Limit("RAW_BYTES_MAX")), "a scratch below the claim");
 }

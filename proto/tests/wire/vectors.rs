@@ -8,7 +8,8 @@
 use std::fmt::{Debug, Write};
 
 use driftlog_proto::block::{
-    Block, Codec, Ending, Format, Packed, Packer, Part, Record, Severity, Source, WORKSPACE_BYTES, unpack,
+    Block, Codec, Ending, Format, Packed, Packer, Part, Record, Scratch, Severity, Source, WORKSPACE_BYTES,
+    unpack,
 };
 use driftlog_proto::checksum::{crc32c, crc32c_seeded};
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
@@ -315,7 +316,8 @@ fn a_packed_block_has_its_bytes() {
     let packed = packer.pack(Codec::Stored, &mut Zstd, &mut payload).unwrap();
     let payload = &payload[..packed.bytes];
     let header = BlockHeader { mono: MONO, ..crate::block::header(0, packer.count(), packed) };
-    let block = unpack(&header, payload, &mut Zstd, &mut []).unwrap();
+    let mut scratch = Scratch::new();
+    let block = unpack(&header, payload, &mut Zstd, &mut scratch).unwrap();
     assert!(block.records().eq(records()));
     assert_pinned("block-v1.txt", BLOCK, &[vector("stored, mono 86400000000999", payload, &told(&block))]);
 }
@@ -329,7 +331,7 @@ fn a_block_that_an_older_zstd_compressed_is_still_read() {
     let raw_bytes = u32::try_from(packer.raw_bytes()).unwrap();
     let packed = Packed { codec: Codec::Zstd, raw_bytes, bytes: frame.len() };
     let header = BlockHeader { mono: MONO, ..crate::block::header(0, packer.count(), packed) };
-    let mut scratch = vec![0; raw_bytes as usize];
+    let mut scratch = Scratch::new();
     let block = unpack(&header, &frame, &mut Zstd, &mut scratch).unwrap();
     assert!(block.records().eq(records));
 }

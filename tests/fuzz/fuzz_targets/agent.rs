@@ -19,7 +19,7 @@ use driftlog_agent::spool::{Spool, SpoolConfig};
 use driftlog_fuzz::input::Input;
 use driftlog_fuzz::mend;
 use driftlog_gateway::decompress::Zstd;
-use driftlog_proto::block::{Severity, unpack};
+use driftlog_proto::block::{Scratch, Severity, unpack};
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, Gap, ItemHeader};
 use driftlog_proto::limits::{MESSAGE_BYTES_MAX, RAW_BYTES_MAX};
@@ -68,7 +68,7 @@ struct Device {
     now: Now,
     sessions: u64,
     number: AckNumber,
-    scratch: (Zstd, Vec<u8>),
+    scratch: (Zstd, Scratch),
 }
 
 impl Device {
@@ -99,7 +99,7 @@ impl Device {
         };
         let urgent = has_urgent.then(|| spool(Lane::Urgent));
         let pipeline = Pipeline::new(config, sources, spool(Lane::Bulk), urgent, now);
-        let scratch = (Zstd::new(), vec![0; RAW_BYTES_MAX]);
+        let scratch = (Zstd::new(), Scratch::new());
         let number = AckNumber { generation: 1, counter: 0 };
         Self { pipeline, files, lanes: Default::default(), lines: 0, now, sessions: 0, number, scratch }
     }
@@ -203,8 +203,8 @@ impl Device {
             _ => assert!(known.is_none_or(|known| known == (end, checksum)), "another item at {begin}"),
         }
         if let ItemHeader::Block(block) = header {
-            let (zstd, columns) = &mut self.scratch;
-            let block = unpack(block, payload, zstd, columns).expect("a block of an agent unpacks");
+            let (zstd, scratch) = &mut self.scratch;
+            let block = unpack(block, payload, zstd, scratch).expect("a block of an agent unpacks");
             let sources: Vec<_> = block.sources().collect();
             for record in block.records() {
                 if sources[usize::from(record.source)].path == PATH.as_bytes() {

@@ -12,12 +12,15 @@
 use driftlog_agent::compress::Zstd as Compressor;
 use driftlog_fuzz::{lines, memory, mend};
 use driftlog_gateway::decompress::Zstd;
-use driftlog_proto::block::{Block, Codec, Compress, Packer, Record, WORKSPACE_BYTES, unpack};
+use driftlog_proto::block::{
+    Block, Codec, Compress, Frame, Packed, Packer, Record, Scratch, WORKSPACE_BYTES, unpack,
+};
 use driftlog_proto::ids::{BootId, Chain, Lane, RunId, Seq};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader};
 use driftlog_proto::limits::{
     BLOCK_SOURCES_MAX, PATH_BYTES_MAX, PAYLOAD_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX,
 };
+use driftlog_proto::lines::Encoder;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 use libfuzzer_sys::fuzz_target;
 
@@ -40,7 +43,10 @@ fuzz_target!(|data: &[u8]| {
                 judge(&header, columns);
             } else {
                 let mut payload = vec![0; PAYLOAD_BYTES_MAX];
-                let Some(length) = Compressor::new().compress(&[columns], &mut payload) else { return };
+                let Some(length) = Compressor::new().compress(Frame::Standard, &[columns], &mut payload)
+                else {
+                    return;
+                };
                 header.codec = Codec::Zstd.number();
                 judge(&header, &payload[..length]);
             }
@@ -67,7 +73,7 @@ fn header(count: u32, raw_bytes: u32) -> BlockHeader {
 
 fn judge(header: &BlockHeader, payload: &[u8]) {
     let mut zstd = Zstd::new();
-    let mut scratch = vec![0; RAW_BYTES_MAX];
+    let mut scratch = Scratch::new();
     let unpacked = memory::within(0, "unpacking", || unpack(header, payload, &mut zstd, &mut scratch).ok());
     let Some(block) = unpacked else {
         assert!(zstd.memory_bytes() <= ZSTD_BYTES_MAX, "{} bytes", zstd.memory_bytes());
@@ -106,13 +112,23 @@ fn pack_again(header: &BlockHeader, block: &Block<'_>) {
     }
     let mut payload = vec![0; PAYLOAD_BYTES_MAX];
     let packed = packer.pack(Codec::Zstd, &mut Compressor::new(), &mut payload).expect("a block fits");
+    comes_back(header, &packed, &payload, &taken);
+    let mut encoder = Box::new(Encoder::new());
+    let strong =
+        packer.pack_strong(&mut encoder, &mut Compressor::new(), &mut payload).expect("it has records");
+    if let Some(packed) = strong {
+        comes_back(header, &packed, &payload, &taken);
+    }
+}
+
+fn comes_back(header: &BlockHeader, packed: &Packed, payload: &[u8], taken: &[Record<'_>]) {
     let again = BlockHeader {
         count: taken.len() as u32,
         codec: packed.codec.number(),
         raw_bytes: packed.raw_bytes,
         ..*header
     };
-    let (mut zstd, mut scratch) = (Zstd::new(), vec![0; RAW_BYTES_MAX]);
+    let (mut zstd, mut scratch) = (Zstd::new(), Scratch::new());
     let block =
         unpack(&again, &payload[..packed.bytes], &mut zstd, &mut scratch).expect("what was packed unpacks");
     assert!(block.records().eq(taken.iter().copied()), "other records");

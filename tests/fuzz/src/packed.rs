@@ -5,6 +5,7 @@ use driftlog_proto::block::{Codec, Ending, Format, Packer, Part, Record, Severit
 use driftlog_proto::ids::{BootId, Lane, Place};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader};
 use driftlog_proto::limits::{ITEM_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use driftlog_proto::lines::Encoder;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
 /// A sealed block with these lines of one file.
@@ -27,7 +28,15 @@ pub fn block(at: Place, codec: Codec, lines: &[&[u8]]) -> Vec<u8> {
         offset += body.len() as u64 + 1;
     }
     let mut payload = vec![0; PAYLOAD_BYTES_MAX];
-    let packed = packer.pack(codec, &mut Zstd::new(), &mut payload).expect("a block fits");
+    let mut encoder = Box::new(Encoder::new());
+    let strong = match codec {
+        Codec::Strong => {
+            packer.pack_strong(&mut encoder, &mut Zstd::new(), &mut payload).expect("it has records")
+        }
+        Codec::Stored | Codec::Zstd => None,
+    };
+    let plain = |payload: &mut [u8]| packer.pack(codec, &mut Zstd::new(), payload).expect("a block fits");
+    let packed = strong.unwrap_or_else(|| plain(&mut payload));
     let header = BlockHeader {
         lane: Lane::Bulk,
         run: at.run,

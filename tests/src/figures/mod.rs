@@ -2,6 +2,7 @@
 //!
 //! Not a test: numbers to steer by, medians of several runs on the machine that is named.
 
+mod codec;
 pub mod floor;
 mod haul;
 mod idle;
@@ -30,9 +31,20 @@ use crate::table::{Table, bytes, grouped, span};
 /// Runs the figures; the arguments are those behind `figures`.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match Options::parse(args) {
-        Ok(Some(options)) => run(&options),
-        Ok(None) => io::stdout().lock().write_all(HELP.as_bytes()),
+    let mut args = args.into_iter().peekable();
+    if args.next_if(|arg| arg == "codec").is_some() {
+        return ended(codec::run(args));
+    }
+    ended(Options::parse(args).map(|options| match options {
+        Some(options) => run(&options),
+        None => io::stdout().lock().write_all(HELP.as_bytes()),
+    }))
+}
+
+/// Says what went wrong; a problem is one of the arguments.
+fn ended(outcome: Result<io::Result<()>, String>) -> ExitCode {
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
         Err(problem) => {
             let _ = writeln!(io::stderr().lock(), "figures: {problem}");
             return ExitCode::from(2);

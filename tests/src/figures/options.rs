@@ -11,6 +11,7 @@ pub(super) const HELP: &str = "\
 cargo figures - what driftlog costs: processor, memory, flash, wire; numbers to steer by
 
 usage: cargo figures [-- OPTIONS]    or    driftlog figures [OPTIONS]
+       cargo figures codec    how small blocks become; `cargo figures codec --help`
 
   --runs N       medians of so many runs (1 to 99; 3 unless given)
   --mb N         megabytes of log in each run (1 to 1000; 64 unless given)

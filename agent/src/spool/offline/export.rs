@@ -3,10 +3,9 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use driftlog_proto::block::{Decompress, Ending, Format, Part, Record, Source, unpack};
+use driftlog_proto::block::{Decompress, Ending, Format, Part, Record, Scratch, Source, unpack};
 use driftlog_proto::ids::Place;
 use driftlog_proto::item::{self, BlockHeader, ItemHeader};
-use driftlog_proto::limits::RAW_BYTES_MAX;
 use driftlog_proto::sender::Kind;
 use serde::Serialize;
 
@@ -185,7 +184,7 @@ impl<D: Disk> Offline<D> {
     ) -> Result<Exported, ExportError> {
         let mut writer = Writer { format, out, open: None };
         let mut exported = Exported::default();
-        let mut scratch = vec![0; RAW_BYTES_MAX];
+        let mut scratch = Scratch::new();
         let (mut place, total) = (self.base(), self.total());
         let first = place.seq;
         while place != self.end() {
@@ -219,7 +218,7 @@ impl<D: Disk> Offline<D> {
         place: &Place,
         writer: &mut Writer<'_>,
         decompress: &mut dyn Decompress,
-        scratch: &mut [u8],
+        scratch: &mut Scratch,
     ) -> Result<bool, ExportError> {
         let Ok((ItemHeader::Block(header), payload)) = item::open(&self.buf) else { return Ok(false) };
         let Ok(block) = unpack(&header, payload, decompress, scratch) else { return Ok(false) };

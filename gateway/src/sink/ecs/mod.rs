@@ -13,12 +13,11 @@ pub mod json;
 mod record;
 pub mod time;
 
-use driftlog_proto::block::unpack;
+use driftlog_proto::block::{Scratch, unpack};
 use driftlog_proto::clock::Basis;
 use driftlog_proto::error::Malformed;
 use driftlog_proto::ids::{Place, Seq};
 use driftlog_proto::item::{self, BlockHeader, Cause};
-use driftlog_proto::limits::RAW_BYTES_MAX;
 
 use self::record::Shared;
 use self::time::Stamp;
@@ -31,7 +30,7 @@ pub const ECS_VERSION: &str = "8.17.0";
 /// Writes entries as documents.
 pub struct Documents {
     zstd: Zstd,
-    columns: Vec<u8>,
+    scratch: Scratch,
     shared: Shared,
     received: Stamp,
     dead_letters: u64,
@@ -55,7 +54,7 @@ impl Documents {
     pub fn new() -> Self {
         Self {
             zstd: Zstd::new(),
-            columns: vec![0; RAW_BYTES_MAX],
+            scratch: Scratch::new(),
             shared: Shared::default(),
             received: Stamp::default(),
             dead_letters: 0,
@@ -76,7 +75,7 @@ impl Documents {
             What::Notice(notice) => self.notice(entry, *notice, out),
             What::Block { header, sealed, clock } => {
                 let block = item::open(sealed)
-                    .and_then(|(_, payload)| unpack(header, payload, &mut self.zstd, &mut self.columns));
+                    .and_then(|(_, payload)| unpack(header, payload, &mut self.zstd, &mut self.scratch));
                 match block {
                     Ok(block) => self.shared.write(entry, header, &block, clock, &mut self.received, out),
                     Err(reason) => self.dead_letter(entry, header, sealed, reason, out),

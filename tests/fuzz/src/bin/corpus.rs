@@ -20,6 +20,7 @@ use driftlog_proto::block::Codec;
 use driftlog_proto::clock::DeviceClock;
 use driftlog_proto::ids::{AckNumber, BootId, Chain, Place, RunId, Seq};
 use driftlog_proto::item::{self, ItemHeader};
+use driftlog_proto::lines::Encoder;
 use driftlog_proto::message::{Reading, Returned};
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
@@ -40,6 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let corpus = Corpus { folder: folder.into() };
     corpus.messages_and_items()?;
     corpus.blocks()?;
+    corpus.lines()?;
     corpus.spools()?;
     corpus.configurations()?;
     corpus.ledgers()?;
@@ -84,7 +86,8 @@ impl Corpus {
         ];
         for (at, lines) in texts.iter().enumerate() {
             let place = Place { run: RunId(5), seq: Seq(100), chain: Chain(9) };
-            for (codec, name) in [(Codec::Stored, "stored"), (Codec::Zstd, "zstd")] {
+            for (codec, name) in [(Codec::Stored, "stored"), (Codec::Zstd, "zstd"), (Codec::Strong, "strong")]
+            {
                 let sealed = packed::block(place, codec, lines);
                 self.put("block", &format!("{name}-{at}"), &[&[0], &sealed[..sealed.len() - 4]].concat())?;
             }
@@ -99,6 +102,41 @@ impl Corpus {
                     )?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Texts (0), and streams that hold one (1).
+    fn lines(&self) -> io::Result<()> {
+        let count = |line: fn(usize) -> String| (0..40).map(line).collect::<String>();
+        let texts = [
+            "pump started\n".to_owned(),
+            count(|n| {
+                format!(
+                    "{:02}:{:02} from 10.0.{}.{}:{} took {} ms\n",
+                    n / 2,
+                    n % 60,
+                    n % 3,
+                    n % 7,
+                    5000 + n,
+                    n * n
+                )
+            }),
+            count(|n| {
+                format!("id={:08x} n=0x{:X} blk_{}\n", n * 0x0123_4567, n, n as u64 * 0x9e37_79b9_7f4a)
+            }),
+            count(|n| format!("{}{n} \u{1}\u{2}\x1b[3{}m{n:05}\n", ["a", "b", "c"][n % 3], n % 8)),
+        ];
+        let mut encoder = Box::new(Encoder::new());
+        for (at, text) in texts.iter().enumerate() {
+            self.put("lines", &format!("text-{at}"), &[&[0], text.as_bytes()].concat())?;
+            let Ok(streams) = encoder.encode(text.as_bytes()) else { continue };
+            let [low, high] = (text.len() as u16).to_le_bytes();
+            let mut seed = vec![1, low, high];
+            put_chunk(&mut seed, streams.text);
+            put_chunk(&mut seed, streams.symbols);
+            seed.extend_from_slice(streams.bits);
+            self.put("lines", &format!("streams-{at}"), &seed)?;
         }
         Ok(())
     }

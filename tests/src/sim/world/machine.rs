@@ -263,6 +263,7 @@ impl Machine {
             delay_offline_ms_max: 10_000,
             in_flight_bytes_max: 256 * 1024,
             urgent_min: config.urgent_min,
+            cpu: driftlog_agent::pipeline::Cpu::Normal,
         };
         self.pipeline = Some(Pipeline::new(pipeline, sources, bulk, urgent, self.now(now)));
     }

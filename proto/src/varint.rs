@@ -2,17 +2,17 @@
 //! high bit set on every byte but the last (LEB128). Signed ones are zigzag first.
 
 /// Bytes that a 64-bit integer may take.
-pub(super) const VARINT_BYTES_MAX: usize = 10;
+pub(crate) const VARINT_BYTES_MAX: usize = 10;
 
 /// One encoded integer.
-pub(super) struct Varint {
+pub(crate) struct Varint {
     bytes: [u8; VARINT_BYTES_MAX],
     used: usize,
 }
 
 impl Varint {
     /// Encodes an unsigned integer.
-    pub(super) fn new(mut value: u64) -> Self {
+    pub(crate) fn new(mut value: u64) -> Self {
         let mut bytes = [0; VARINT_BYTES_MAX];
         let mut used = 0;
         for byte in &mut bytes {
@@ -29,25 +29,25 @@ impl Varint {
     }
 
     /// Encodes a signed integer: small distances in either direction are short.
-    pub(super) fn signed(value: i64) -> Self {
+    pub(crate) fn signed(value: i64) -> Self {
         Self::new(((value << 1) ^ (value >> 63)).cast_unsigned())
     }
 
     /// Its bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.used).unwrap_or_default()
     }
 }
 
 /// Bytes that an integer takes.
-pub(super) fn varint_bytes(value: u64) -> usize {
+pub(crate) fn varint_bytes(value: u64) -> usize {
     let bits = u64::BITS - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize
 }
 
 /// Takes an unsigned integer off the front of `input`; `None` when it ends too early or does not
 /// fit 64 bits. One that is longer than it need be is accepted, as postcard does.
-pub(super) fn take(input: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for at in 0..VARINT_BYTES_MAX {
         let (&byte, rest) = input.split_first()?;
@@ -64,7 +64,7 @@ pub(super) fn take(input: &mut &[u8]) -> Option<u64> {
 }
 
 /// Takes a signed integer off the front of `input`.
-pub(super) fn take_signed(input: &mut &[u8]) -> Option<i64> {
+pub(crate) fn take_signed(input: &mut &[u8]) -> Option<i64> {
     let value = take(input)?;
     Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
 }
