@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::columns::{Columns, Form};
-use super::stream::copy;
+use super::stream::{STRIDE, copy};
 use super::symbols::{
     BitReader, Cursors, EXPECTED, FAR_TEMPLATE, FORM, LINES, LITERAL, NEW_GROUP, NEW_TEMPLATE, NO_LISTS,
     RECENT, SAME, SymbolReader, TEMPLATE, bits_of, list_of, unzigzag,
@@ -209,7 +209,13 @@ impl Lines<'_> {
         if group.len() == 0 || end > self.out.len() {
             return Err(WRONG);
         }
-        self.out.copy_within(group.range(), self.written);
+        let from = self.out.get(group.range().start..).and_then(|from| from.first_chunk::<STRIDE>()).copied();
+        let to = self.out.get_mut(self.written..).and_then(|to| to.first_chunk_mut::<STRIDE>());
+        match (from, to) {
+            // What lies behind the group is written later.
+            (Some(from), Some(to)) if group.len() <= STRIDE => *to = from,
+            _ => self.out.copy_within(group.range(), self.written),
+        }
         self.written = end;
         Ok(())
     }

@@ -13,7 +13,8 @@ use super::symbols::{
 };
 use super::templates::{Slot, Templates};
 use super::{
-    LINES_BYTES_MAX, SYMBOLS_BYTES_MAX, Span, Streams, TEMPLATES_MAX, TEXT_BYTES_MAX, VARIABLES_MAX,
+    ESCAPE, LINES_BYTES_MAX, SYMBOLS_BYTES_MAX, Span, Streams, TEMPLATES_MAX, TEXT_BYTES_MAX, VARIABLE,
+    VARIABLES_MAX,
 };
 
 /// Places of the index that are looked at before a line is made a literal.
@@ -47,6 +48,8 @@ pub struct Encoder {
     variables: Vec<Span, VARIABLES_MAX>,
     /// The template of the line before.
     before: Option<u16>,
+    /// Whether the text has bytes that are escaped in templates.
+    has_special: bool,
 }
 
 impl Default for Encoder {
@@ -71,6 +74,7 @@ impl Encoder {
             index: [0; INDEX],
             variables: Vec::new(),
             before: None,
+            has_special: false,
         }
     }
 
@@ -83,6 +87,7 @@ impl Encoder {
             return Err(Full);
         }
         self.clear(raw.len() < LISTS_BYTES_MIN);
+        self.has_special = memchr::memchr2(VARIABLE, ESCAPE, raw).is_some();
         let mut start = 0;
         for newline in memchr::memchr_iter(b'\n', raw) {
             self.line(raw, Span::new(start, newline))?;
@@ -113,7 +118,7 @@ impl Encoder {
 
     fn line(&mut self, raw: &[u8], line: Span) -> Result<(), Full> {
         let start = self.said.text.len();
-        let scanned = Scan::scan(raw, line, &mut self.said.text, &mut self.variables).ok();
+        let scanned = Scan::scan(raw, self.has_special, line, &mut self.said.text, &mut self.variables).ok();
         match scanned.and_then(|()| self.template(start)) {
             Some(template) => {
                 self.say_template(template, start)?;

@@ -100,9 +100,10 @@ pub(super) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// Appends the line's template and a newline to `template`, and makes `variables` its
-    /// variables, each as a part of `raw`.
+    /// variables, each as a part of `raw`. `has_special`: `raw` has bytes that are escaped.
     pub(super) fn scan(
         raw: &'a [u8],
+        has_special: bool,
         line: Span,
         template: &'a mut Stream<TEXT_BYTES_MAX>,
         variables: &'a mut Vec<Span, VARIABLES_MAX>,
@@ -110,7 +111,7 @@ impl<'a> Scan<'a> {
         variables.clear();
         let Range { start, .. } = line.range();
         let line = line.of(raw);
-        let has_special = memchr::memchr2(VARIABLE, ESCAPE, line).is_some();
+        let has_special = has_special && memchr::memchr2(VARIABLE, ESCAPE, line).is_some();
         let mut scan = Self { line, start, has_special, template, variables };
         let mut at = 0;
         let mut rest = line;

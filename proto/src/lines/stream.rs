@@ -5,7 +5,7 @@ use crate::varint::Varint;
 
 /// Bytes that are copied at once where there is room, whatever few are wanted: short copies of one
 /// length are the cheapest.
-const STRIDE: usize = 16;
+pub(super) const STRIDE: usize = 16;
 
 /// Copies the first `count` of `from` to the beginning of `to`, where what lies behind them may
 /// be overwritten. `None` when there are not as many.

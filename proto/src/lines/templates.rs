@@ -153,8 +153,8 @@ impl<'a> Variables<'a> {
     }
 
     /// A byte that stays.
-    fn pass(&mut self, byte: u8) {
-        let is_letter = byte.is_ascii_alphabetic() || byte == b'_';
+    fn pass(&mut self, kind: Kind, byte: u8) {
+        let is_letter = kind == Kind::Letter;
         if is_letter && !self.is_in_word {
             self.word = self.at;
             self.has_word = true;
@@ -162,7 +162,7 @@ impl<'a> Variables<'a> {
         self.is_in_word = is_letter;
         if self.is_in_group {
             self.hash = fnv(self.hash, byte);
-            self.is_in_group = is_letter || !is_hard(byte);
+            self.is_in_group = kind != Kind::Hard;
         }
         self.at += 1;
     }
@@ -173,38 +173,51 @@ impl Iterator for Variables<'_> {
 
     fn next(&mut self) -> Option<Variable> {
         while let Some(&byte) = self.text.get(self.at).filter(|_| self.at < self.end) {
-            match byte {
-                VARIABLE => return Some(self.variable()),
-                ESCAPE => {
-                    self.pass(ESCAPE);
+            match kind(byte) {
+                Kind::Variable => return Some(self.variable()),
+                Kind::Escape => {
+                    self.pass(Kind::Other, ESCAPE);
                     let escaped = *self.text.get(self.at)?;
-                    self.pass(escaped);
+                    self.pass(kind(escaped), escaped);
                 }
-                byte => self.pass(byte),
+                kind => self.pass(kind, byte),
             }
         }
         None
     }
 }
 
-/// Ends a group.
-fn is_hard(byte: u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t'
-            | b','
-            | b';'
-            | b'='
-            | b'['
-            | b']'
-            | b'('
-            | b')'
-            | b'{'
-            | b'}'
-            | b'"'
-            | b'\''
-            | b'|'
-            | b'<'
-            | b'>'
-    )
+/// What a byte of a template is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Other,
+    /// Of a word.
+    Letter,
+    /// Ends a group.
+    Hard,
+    Variable,
+    Escape,
+}
+
+fn kind(byte: u8) -> Kind {
+    const KINDS: [Kind; 256] = {
+        let mut kinds = [Kind::Other; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            #[expect(clippy::indexing_slicing, reason = "below 256")]
+            let to = &mut kinds[byte];
+            *to = match byte as u8 {
+                b'A'..=b'Z' | b'a'..=b'z' | b'_' => Kind::Letter,
+                b' ' | b'\t' | b',' | b';' | b'=' | b'[' | b']' | b'(' | b')' | b'{' | b'}' => Kind::Hard,
+                b'"' | b'\'' | b'|' | b'<' | b'>' => Kind::Hard,
+                VARIABLE => Kind::Variable,
+                ESCAPE => Kind::Escape,
+                _ => Kind::Other,
+            };
+            byte += 1;
+        }
+        kinds
+    };
+    #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+    KINDS[usize::from(byte)]
 }
