@@ -7,9 +7,6 @@
 #[cfg(feature = "kafka")]
 mod both;
 #[cfg(feature = "kafka")]
-mod broker;
-mod cluster;
-#[cfg(feature = "kafka")]
 mod kafka;
 mod mqtt;
 mod search;

@@ -2,16 +2,15 @@
 //! passwords and rules; a broker that loses everything; a client id that two use; messages over a limit.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use driftlog_tests::access::Access;
-use driftlog_tests::broker::{Broker, Kind, Setup};
 use driftlog_tests::clock::wait_until;
 use driftlog_tests::compare::compare;
 use driftlog_tests::device::{AgentSettings, Device};
 use driftlog_tests::process::{last_lines, run};
+use driftlog_tests::servers::{Broker, Kind, Setup, install};
 use driftlog_tests::shore::{GatewaySettings, Shore};
 use driftlog_tests::writer::{Journal, Writer};
 
@@ -74,7 +73,7 @@ impl Region {
     }
 
     fn restart_broker(&mut self, is_wiped: bool) {
-        self.broker.kill();
+        self.broker.server().kill();
         if is_wiped {
             self.broker.wipe().unwrap();
         }
@@ -107,12 +106,7 @@ impl Region {
 
     /// Publishes on a topic as a user, by another program than ours.
     fn publish(&self, user: &str, topic: &str, message: &str) {
-        if Command::new("mosquitto_pub").arg("--help").output().is_err() {
-            let install = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("servers/install");
-            let mut command = Command::new(install);
-            command.arg("mosquitto-clients");
-            assert!(run(command).unwrap().status.success(), "mosquitto-clients cannot be installed");
-        }
+        install("mosquitto-clients", "mosquitto_pub").unwrap();
         let address = self.broker.address();
         let mut command = Command::new("mosquitto_pub");
         command.args(["-V", "mqttv311", "-q", "1", "-h", &address.ip().to_string()]);
