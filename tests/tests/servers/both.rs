@@ -44,7 +44,7 @@ impl World<Both> {
 }
 
 #[test]
-#[ignore = "needs Kafka and a search server"]
+#[ignore = "needs kafka and kcat and search"]
 fn while_one_is_down_the_other_goes_on_and_at_the_end_both_have_everything_once() {
     let start = |folder: &std::path::Path| {
         Ok(Both { kafka: kafka(&folder.join("kafka"))?, search: search(&folder.join("search"))? })

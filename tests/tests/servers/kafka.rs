@@ -45,7 +45,7 @@ fn assert_headers(kafka: &Kafka) {
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn a_gateway_killed_in_mid_transaction_neither_loses_nor_doubles_a_record() {
     let mut world = World::new(kafka, true, SHORT);
     let writer = world.writer(3_000);
@@ -61,7 +61,7 @@ fn a_gateway_killed_in_mid_transaction_neither_loses_nor_doubles_a_record() {
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn a_broker_that_dies_or_falls_silent_holds_up_and_loses_nothing() {
     let mut world = World::new(kafka, false, SHORT);
     world.shore.wait_ready().unwrap();
@@ -93,7 +93,7 @@ fn broker(folder: &std::path::Path) -> (std::net::SocketAddr, Process) {
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn the_later_of_two_gateways_goes_on_and_the_earlier_one_ends_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let (address, _broker) = broker(folder.path());
@@ -118,7 +118,7 @@ fn the_later_of_two_gateways_goes_on_and_the_earlier_one_ends_and_says_so() {
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn a_message_that_is_too_large_becomes_a_dead_letter_and_a_topic_that_is_deleted_is_made_again() {
     let mut world = World::new(kafka, false, "message_bytes_max = 65536");
     let mut file = std::fs::File::create(world.device.logs().join("app.log")).unwrap();
@@ -161,7 +161,7 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_a_topic_that_is_deleted
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn a_lost_ledger_is_made_from_the_topic_of_records_and_nothing_comes_twice() {
     let mut world = World::new(kafka, false, SHORT);
     world.shore.wait_ready().unwrap();
@@ -206,7 +206,7 @@ fn ask(folder: &std::path::Path, command: &[&str], section: &str) -> (bool, Stri
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn over_tls_with_scram_and_no_more_than_the_manual_s_permissions_it_delivers() {
     let folder = tempfile::tempdir().unwrap();
     let wants = Wants { is_secure: true, ..Wants::default() };

@@ -149,7 +149,7 @@ fn over_tls_and_with_the_documented_rules_alone_a_wiped_mosquitto_costs_nothing(
 }
 
 #[test]
-#[ignore = "needs RabbitMQ"]
+#[ignore = "needs rabbitmq"]
 fn over_tls_and_with_the_documented_rules_alone_a_wiped_rabbitmq_costs_nothing() {
     a_wiped_broker_costs_nothing(Kind::RabbitMq);
 }
@@ -199,7 +199,7 @@ fn is_refusal(line: &str) -> bool {
 }
 
 #[test]
-#[ignore = "needs mosquitto"]
+#[ignore = "needs mosquitto and mosquitto-clients"]
 fn mosquittos_rules_keep_devices_apart_and_a_wrong_password_is_called_that() {
     the_rules_keep_devices_apart(
         Kind::Mosquitto,
@@ -208,7 +208,7 @@ fn mosquittos_rules_keep_devices_apart_and_a_wrong_password_is_called_that() {
 }
 
 #[test]
-#[ignore = "needs RabbitMQ"]
+#[ignore = "needs rabbitmq and mosquitto-clients"]
 fn rabbitmqs_rules_keep_devices_apart_and_a_wrong_password_is_called_that() {
     the_rules_keep_devices_apart(Kind::RabbitMq, "the broker does not allow to subscribe to");
 }
@@ -238,7 +238,7 @@ fn a_client_id_that_two_use_at_mosquitto_is_told_and_costs_nothing() {
 }
 
 #[test]
-#[ignore = "needs RabbitMQ"]
+#[ignore = "needs rabbitmq"]
 fn a_client_id_that_two_use_at_rabbitmq_is_told_and_costs_nothing() {
     a_client_id_that_two_use_costs_nothing(Kind::RabbitMq);
 }
@@ -273,7 +273,7 @@ fn a_packet_for_whose_size_mosquitto_hangs_up_is_told_and_kept_until_it_passes()
 }
 
 #[test]
-#[ignore = "needs RabbitMQ"]
+#[ignore = "needs rabbitmq"]
 fn a_message_that_rabbitmq_never_confirms_for_its_size_is_told_and_kept_until_it_passes() {
     let said = "the broker has acknowledged nothing for";
     a_limit_is_told_and_costs_nothing(Kind::RabbitMq, "max_message_size = 8000", said);

@@ -14,7 +14,7 @@ fn pause(random: &mut Random) {
 }
 
 #[test]
-#[ignore = "needs a search server"]
+#[ignore = "needs search"]
 fn a_gateway_killed_in_mid_bulk_neither_loses_nor_doubles_a_document_though_indexes_roll_over() {
     let mut world = World::new(search, true, "index_bytes_max = 1048576\nrequest_bytes_max = 65536");
     let writer = world.writer(3_000);
@@ -51,7 +51,7 @@ fn a_gateway_killed_in_mid_bulk_neither_loses_nor_doubles_a_document_though_inde
 }
 
 #[test]
-#[ignore = "needs a search server"]
+#[ignore = "needs search"]
 fn a_cluster_that_dies_falls_silent_or_is_full_holds_up_and_loses_nothing() {
     let mut world = World::new(search, true, "timeout_ms = 1000");
     let writer = world.writer(1_000);
@@ -74,7 +74,7 @@ fn a_cluster_that_dies_falls_silent_or_is_full_holds_up_and_loses_nothing() {
 }
 
 #[test]
-#[ignore = "needs a search server"]
+#[ignore = "needs search"]
 fn a_cluster_that_lets_nobody_wait_gets_everything_all_the_same() {
     let more = "request_bytes_max = 65536\nin_flight = 16\ngzip = false";
     let mut world = World::new(|folder| search_with(folder, Some(1)), false, more);
@@ -84,7 +84,7 @@ fn a_cluster_that_lets_nobody_wait_gets_everything_all_the_same() {
 }
 
 #[test]
-#[ignore = "needs a search server"]
+#[ignore = "needs search"]
 fn a_document_that_is_rejected_becomes_a_dead_letter_and_the_others_go_on() {
     // Keywords of more than 32,766 bytes are refused.
     let mappings = json!({ "mappings": { "dynamic": false, "properties": {
