@@ -6,6 +6,7 @@
 
 mod broker;
 mod kafka;
+mod nginx;
 mod search;
 mod with;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use broker::{Broker, Kind, Setup};
 pub use kafka::{Kafka, Wants};
+pub use nginx::Nginx;
 pub use search::{Family, Search};
 pub use with::{NAMES, With};
 

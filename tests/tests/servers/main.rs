@@ -6,6 +6,7 @@
 
 #[cfg(feature = "kafka")]
 mod both;
+mod guarded;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod mqtt;
