@@ -120,7 +120,8 @@ fn the_later_of_two_gateways_goes_on_and_the_earlier_one_ends_and_says_so() {
 #[test]
 #[ignore = "needs kafka and kcat"]
 fn a_message_that_is_too_large_becomes_a_dead_letter_and_a_topic_that_is_deleted_is_made_again() {
-    let mut world = World::new(kafka, false, "message_bytes_max = 65536");
+    let mut world = World::new(kafka, false, &format!("{SHORT}\nmessage_bytes_max = 65536"));
+    world.shore.wait_ready().unwrap();
     let mut file = std::fs::File::create(world.device.logs().join("app.log")).unwrap();
     for line in 0..1_000 {
         writeln!(file, "line {line}").unwrap();
