@@ -103,7 +103,7 @@ impl<L: Ledger> Region<L> {
             log::error!("{id}: {error}");
             Refused::Ledger
         })?;
-        self.devices.insert(id.clone(), device);
+        self.devices.insert(id.clone(), Box::new(device));
         for lane in Lane::ALL {
             // A start that some sink lacks is due at once.
             self.drain(id, lane, now.wall);
