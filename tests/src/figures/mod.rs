@@ -3,9 +3,11 @@
 //! Not a test: numbers to steer by, medians of several runs on the machine that is named.
 
 mod codec;
+mod crowd;
 pub mod floor;
 mod haul;
 mod idle;
+mod latency;
 mod machine;
 mod mqtt;
 mod options;

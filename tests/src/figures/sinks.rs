@@ -9,16 +9,20 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::Log;
+use super::crowd::{self, Crowd};
+use super::latency::{self, Latency};
 use super::mqtt::broker;
 use crate::clock;
 use crate::device::{AgentSettings, Device, is_done};
 use crate::process::{Process, Programs, run};
 use crate::servers::{Kafka, Search, Sink, Wants, With};
 use crate::shore::{GatewaySettings, Shore};
-use crate::table::{Table, grouped};
+use crate::table::{Table, grouped, span};
 
 /// Time for one haul, and for a server to be installed and answer.
 const WAIT: Duration = Duration::from_secs(900);
+/// The agent's default delay before a block is sealed, and a short one.
+const LATENCY_DELAYS_MS: [u64; 2] = [1_000, 50];
 /// Bytes of documents in one request of the bare client.
 const REQUEST_BYTES: usize = 4 << 20;
 
@@ -46,9 +50,12 @@ pub(super) fn measure(
     let (to_archive, shore) = haul(programs, log, folder, archive)?;
     gather(&shore.archive(), &documents)?;
     rows(table, "archive", log, to_archive);
+    crowd_rows(table, "its own ledger", crowd::measure(programs, folder, GatewaySettings::default())?);
     if with.has_kafka {
         let wants = Wants { makes_topics: true, ..Wants::default() };
         let mut kafka = Kafka::start(&folder.join("kafka"), wants)?;
+        let latencies =
+            LATENCY_DELAYS_MS.map(|delay_ms| latency::measure(programs, folder, &kafka, delay_ms));
         let (haul, _) = haul(programs, log, folder, settings(&kafka)?)?;
         rows(table, "kafka", log, haul);
         let address = kafka.server().address();
@@ -58,6 +65,10 @@ pub(super) fn measure(
         let how = "librdkafka, its compression included";
         table.row(vec!["  its CPU per million records".into(), measured, String::new(), how.into()]);
         ratio_row(table, haul, bare, "0.7");
+        for (delay_ms, latency) in LATENCY_DELAYS_MS.into_iter().zip(latencies) {
+            latency_row(table, delay_ms, latency?);
+        }
+        crowd_rows(table, "Kafka", crowd::measure(programs, folder, settings(&kafka)?)?);
     }
     if let Some(family) = with.search {
         let mut search = Search::start(family, &folder.join("search"), "driftlog", None)?;
@@ -99,6 +110,32 @@ fn ratio_row(table: &mut Table, haul: Haul, bare: Duration, budget: &str) {
     let ratio = format!("{:.2}", bare.as_secs_f64() / haul.time.as_secs_f64().max(1e-9));
     let how = "agent and MQTT on this machine too";
     table.row(vec!["  records, of its records".into(), ratio, budget.into(), how.into()]);
+}
+
+fn latency_row(table: &mut Table, delay_ms: u64, latency: Latency) {
+    let shown = |time: Duration| span(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    let figure = format!("line to Kafka, a block each {delay_ms} ms: median");
+    let how =
+        format!("{} lines/s by one agent, to a consumer that reads committed", latency::LINES_PER_SECOND);
+    table.row(vec![figure, shown(latency.median), String::new(), how]);
+    table.row(vec!["  99 of 100 lines, at most".into(), shown(latency.p99), String::new(), String::new()]);
+}
+
+fn crowd_rows(table: &mut Table, ledger: &str, crowd: Crowd) {
+    let [few, many] = crowd.resident_bytes.map(crate::table::bytes);
+    let [count_few, count_many] = crowd::DEVICES.map(|count| grouped(count as u64));
+    let figure = format!("gateway memory, {count_few} and {count_many} devices");
+    let how = format!("resident, idle, the ledger in {ledger}");
+    table.row(vec![figure, format!("{few}, {many}"), String::new(), how]);
+    let each = format!("{} B", grouped(crowd.bytes_per_device()));
+    table.row(vec!["  each idle device".into(), each, "2,048 B".into(), "connected once, one lane".into()]);
+    let again = crate::table::bytes(crowd.resident_bytes_again);
+    table.row(vec![
+        "  started again".into(),
+        again,
+        String::new(),
+        "it knows all, and has heard none".into(),
+    ]);
 }
 
 fn rate(log: &Log, time: Duration) -> u64 {
