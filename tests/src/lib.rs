@@ -6,7 +6,6 @@
 //! [`chaos`] and the suites in `tests/` try to break it, [`planted`] proves that they would notice.
 
 pub mod access;
-pub mod broker;
 pub mod chaos;
 pub mod clock;
 pub mod compare;
@@ -20,6 +19,8 @@ pub mod planted;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod rebuilt;
+pub mod servers;
 pub mod shore;
 pub mod sim;
 pub mod table;

@@ -60,7 +60,7 @@ pub(super) fn gather<L: Ledger>(region: &mut Region<L>, sink: usize) -> Option<G
         let is_empty = |device: &Device| {
             device.lanes().all(|lane| lane.feeds.get(sink).is_none_or(|feed| feed.is_empty()))
         };
-        if region.devices.get(id).is_none_or(is_empty) {
+        if region.devices.get(id).is_none_or(|device| is_empty(device)) {
             region.outlets.get_mut(sink)?.waiting.remove(id);
         }
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use driftlog_proto::clock::DeviceClock;
 use driftlog_proto::ids::{AckNumber, BootId, DeviceId, Lane, SessionId};
-use driftlog_proto::message::Labels;
 use driftlog_proto::time::{Mono, Now, Unix};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +14,7 @@ use super::ranges::Ranges;
 use super::{CONNECTED_MS, DEVICES_MAX, IDLE_MS, Keeping, Refused, Region};
 use crate::ledger::record::LaneRecord;
 use crate::ledger::{Ledger, LedgerError};
+use crate::sink::Labels;
 
 /// How often silent devices are looked for.
 pub(super) const SWEEP_MS: u64 = 10_000;
@@ -103,7 +103,7 @@ impl<L: Ledger> Region<L> {
             log::error!("{id}: {error}");
             Refused::Ledger
         })?;
-        self.devices.insert(id.clone(), device);
+        self.devices.insert(id.clone(), Box::new(device));
         for lane in Lane::ALL {
             // A start that some sink lacks is due at once.
             self.drain(id, lane, now.wall);

@@ -111,8 +111,10 @@ impl<L: Ledger> Region<L> {
             received: now.wall,
         });
         hello.agent.as_str().clone_into(&mut device.agent);
-        if *device.labels != hello.labels {
-            device.labels = Arc::new(hello.labels.clone());
+        let labels = hello.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        if !labels.clone().eq(device.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()))) {
+            let owned = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            device.labels = Arc::new(owned.collect());
         }
         device.clock.handle_message(hello.boot, &hello.reading, now.wall);
         for (slot, fresh) in device.lanes.iter_mut().zip(fresh) {

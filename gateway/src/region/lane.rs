@@ -256,6 +256,11 @@ impl LaneState {
             self.receiver.handle_stated(sink, place.run, *notice);
         }
         self.release(sink, bytes);
+        // Most devices are silent most of the time.
+        if self.is_idle() {
+            self.feeds.iter_mut().for_each(VecDeque::shrink_to_fit);
+            self.receiver.shrink();
+        }
     }
 
     /// Whether every sink has a run up to `place`.

@@ -107,7 +107,8 @@ pub struct Region<L> {
     ledger: L,
     generation: u64,
     issued: u64,
-    devices: BTreeMap<DeviceId, Device>,
+    /// Each by itself: a tree's nodes have room for more than they hold.
+    devices: BTreeMap<DeviceId, Box<Device>>,
     /// The ways to the sinks, and one to the ledger alone where no sink shares its transaction.
     outlets: Vec<Outlet>,
     /// The stores of sinks that are kept by themselves.

@@ -12,11 +12,14 @@ use std::sync::Arc;
 use driftlog_proto::clock::Line;
 use driftlog_proto::ids::{DeviceId, Lane, Place, RunId, Seq};
 use driftlog_proto::item::{BlockHeader, Cause};
-use driftlog_proto::message::Labels;
 pub use driftlog_proto::receiver::Notice;
 use driftlog_proto::time::Unix;
 
 use crate::ledger::Write;
+
+/// What the operator calls a device, keys and values: as many bytes as it has, where a message has room for the
+/// most that are allowed.
+pub type Labels = Vec<(String, String)>;
 
 /// One step of a lane's log, in order, on its way into a sink.
 #[derive(Clone, Debug)]

@@ -27,8 +27,8 @@ fn written(entries: &[Entry]) -> Vec<String> {
 
 fn labelled() -> Device {
     let mut device = Device::new("pump-7");
-    let label = |key: &str, value: &str| (key.try_into().unwrap(), value.try_into().unwrap());
-    device.labels = Arc::new([label("site", "no\"rth"), label("line", "2")].into_iter().collect());
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    device.labels = Arc::new(vec![label("site", "no\"rth"), label("line", "2")]);
     device
 }
 

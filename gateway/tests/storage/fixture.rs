@@ -10,7 +10,7 @@ use driftlog_gateway::sink::archive::simulated::{Faults, SimDirectory};
 use driftlog_gateway::sink::archive::state::ArchiveId;
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig, OpenError};
 use driftlog_gateway::sink::commit::commit;
-use driftlog_gateway::sink::{Batch, CommitError, Entry, Notice, What};
+use driftlog_gateway::sink::{Batch, CommitError, Entry, Labels, Notice, What};
 use driftlog_proto::block::{
     Codec, Compress, Ending, Format, Frame, Packer, Part, Record, Severity, Source, WORKSPACE_BYTES,
 };
@@ -18,7 +18,6 @@ use driftlog_proto::clock::{Basis, Line};
 use driftlog_proto::ids::{BootId, Chain, DeviceId, Lane, Place, RunId, Seq};
 use driftlog_proto::item::{BlockHeader, Cause, ItemHeader, Start, seal};
 use driftlog_proto::limits::{ITEM_BYTES_MAX, PAYLOAD_BYTES_MAX};
-use driftlog_proto::message::Labels;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
 /// 2026-11-23T12:00:00Z.

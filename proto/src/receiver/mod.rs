@@ -284,6 +284,13 @@ impl Receiver {
         self.ready.pop_front()
     }
 
+    /// Gives back memory that nothing uses at present; for a lane that has become idle.
+    pub fn shrink(&mut self) {
+        self.runs.shrink_to_fit();
+        self.held.shrink_to_fit();
+        self.ready.shrink_to_fit();
+    }
+
     /// Delivers whatever can be delivered now.
     fn advance(&mut self, issued: AckNumber) {
         // Every round delivers a start that is due, delivers or releases a held item, takes a piece of one and

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use driftlog_gateway::sink::ecs::Documents;
 use driftlog_gateway::sink::ecs::document::{Document, Fact, Outline};
-use driftlog_gateway::sink::{Entry, What};
+use driftlog_gateway::sink::{Entry, Labels, What};
 use driftlog_proto::block::{Record, Source};
 use driftlog_proto::clock::{Basis, Line};
 use driftlog_proto::ids::{DeviceId, Place};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader};
 use driftlog_proto::limits::ITEM_BYTES_MAX;
-use driftlog_proto::message::Labels;
 use driftlog_proto::time::Unix;
 
 /// Asserts that a block becomes one line of JSON for each record, in order, under its number, with

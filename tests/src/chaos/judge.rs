@@ -134,7 +134,7 @@ fn own_words(log: &str, lost: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Kind;
+    use crate::servers::Kind;
 
     fn dropping(may_drop: bool) -> DevicePlan {
         let mut device = Plan::draw(1, &[Kind::Embedded], None).devices.remove(0);

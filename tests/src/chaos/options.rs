@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, ValueExt as _};
 
-use crate::broker::Kind;
+use crate::servers::Kind;
 
 pub(super) const HELP: &str = "\
 cargo chaos - real agents, gateways and brokers, real signals, full disks, wrong clocks and bad

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::fault::Fault;
-use crate::broker::Kind;
 use crate::corpus::Random;
+use crate::servers::Kind;
 
 /// How long faults go on, in milliseconds, from and to.
 const TIME_MS: (u64, u64) = (12_000, 24_000);

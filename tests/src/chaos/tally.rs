@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::fault::Fault;
 use super::round::Outcome;
-use crate::broker::Kind;
+use crate::servers::Kind;
 use crate::table::{Table, grouped};
 
 /// Everything so far.

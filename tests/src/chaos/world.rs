@@ -8,9 +8,9 @@ use super::fault::Fault;
 use super::plan::{Plan, Step, Strike, clock_offset_ms};
 use super::small_disk::SmallDisk;
 use super::unit::{Life, Unit};
-use crate::broker::{Broker, Setup};
 use crate::process::Programs;
 use crate::proxy::Proxy;
+use crate::servers::{Broker, Setup};
 use crate::shore::{GatewaySettings, Shore};
 
 /// Bytes of the small disk under archive and ledger.
@@ -121,12 +121,12 @@ impl World {
             Fault::CutGateway => self.line.iter().for_each(|line| line.line().cut()),
             Fault::KillBroker | Fault::WipeBroker => {
                 let Some(broker) = self.broker.as_mut() else { return Ok(false) };
-                broker.kill();
+                broker.server().kill();
                 if fault == Fault::WipeBroker {
                     broker.wipe()?;
                 }
             }
-            Fault::StopBroker => self.broker.iter().for_each(Broker::pause),
+            Fault::StopBroker => self.broker.iter_mut().for_each(|broker| broker.server().pause()),
             _ => return Ok(false),
         }
         Ok(true)
@@ -144,7 +144,7 @@ impl World {
             Fault::KillBroker | Fault::WipeBroker => {
                 self.broker.as_mut().map_or(Ok(()), Broker::start_again)?;
             }
-            Fault::StopBroker => self.broker.iter().for_each(Broker::resume),
+            Fault::StopBroker => self.broker.iter_mut().for_each(|broker| broker.server().resume()),
             _ => {}
         }
         Ok(())
@@ -164,7 +164,7 @@ impl World {
             self.life.start();
             self.shore.start()?;
         }
-        self.broker.as_mut().map_or(Ok(()), Broker::check)?;
+        self.broker.as_mut().map_or(Ok(()), |broker| broker.server().check())?;
         self.units.iter_mut().try_for_each(Unit::tend)
     }
 

@@ -139,6 +139,20 @@ pub fn compare(archive: &Path, journals: &[(&str, &Journal)]) -> io::Result<Comp
         gathered.take(line);
         Ok(())
     })?;
+    conclude(gathered, journals)
+}
+
+/// Compares documents, each lane's in order, with the journals of the devices.
+///
+/// # Errors
+/// When a journal cannot be read.
+pub fn compare_documents(documents: &[String], journals: &[(&str, &Journal)]) -> io::Result<Comparison> {
+    let mut gathered = Gathered::new(journals);
+    documents.iter().for_each(|document| gathered.take(document.as_bytes()));
+    conclude(gathered, journals)
+}
+
+fn conclude(gathered: Gathered, journals: &[(&str, &Journal)]) -> io::Result<Comparison> {
     let Gathered { mut comparison, mut files, .. } = gathered;
     for (name, journal) in journals {
         let Some(device) = comparison.devices.get_mut(*name) else { continue };

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::elsewhere::Elsewhere;
 use super::world::World;
 use crate::compare::Comparison;
 use crate::count::Count;
@@ -16,6 +17,7 @@ use crate::usage::Usage;
 pub(super) struct Ending {
     audit: Audit,
     comparison: Comparison,
+    elsewhere: Option<Elsewhere>,
     agents: Usage,
     wire_bytes: u64,
     corrupted: u32,
@@ -34,10 +36,12 @@ impl Ending {
         let spools = folder.join("spools");
         let units: Vec<_> = world.units.iter().map(|unit| (&unit.device, &unit.journal)).collect();
         let Count { audit, comparison } = Count::take(&world.shore, &units, &spools)?;
+        let elsewhere = Elsewhere::count(folder, world)?;
         let lines = || world.units.iter().map(|unit| unit.device.line());
         Ok(Self {
             audit,
             comparison,
+            elsewhere,
             agents,
             wire_bytes: lines().map(|line| line.bytes_up() + line.bytes_down()).sum(),
             corrupted: lines().map(|line| line.corrupted()).sum(),
@@ -48,13 +52,14 @@ impl Ending {
 
     /// Whether every line arrived once and in order, and all that is stated about times is true.
     pub(super) fn is_good(&self) -> bool {
-        self.audit.is_kept && self.comparison.is_exact() && self.comparison.is_in_time()
+        let is_good_elsewhere = self.elsewhere.as_ref().is_none_or(Elsewhere::is_good);
+        self.audit.is_kept && self.comparison.is_exact() && self.comparison.is_in_time() && is_good_elsewhere
     }
 
     /// Says it all.
     pub(super) fn write(
         &self,
-        world: &World,
+        world: &mut World,
         drained: Option<Duration>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
@@ -72,14 +77,24 @@ impl Ending {
         )?;
         self.comparison.write_table(out)?;
         writeln!(out)?;
-        self.write_times(out)?;
-        self.write_bytes(out)?;
+        let mut number = 2;
+        let mut next = || {
+            number += 1;
+            number
+        };
+        if let Some(elsewhere) = &self.elsewhere {
+            write!(out, "{}. ", next())?;
+            elsewhere.write(&self.comparison, out)?;
+            writeln!(out)?;
+        }
+        self.write_times(next(), out)?;
+        self.write_bytes(next(), out)?;
         self.write_verdict(world, out)
     }
 
-    fn write_times(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn write_times(&self, number: u32, out: &mut dyn Write) -> io::Result<()> {
         let time = self.comparison.total().time;
-        writeln!(out, "3. Times. No line can happen before it is written or after it has arrived.\n")?;
+        writeln!(out, "{number}. Times. No line can happen before it is written or after it has arrived.\n")?;
         if time.early + time.late == 0 {
             writeln!(
                 out,
@@ -98,10 +113,10 @@ impl Ending {
         writeln!(out)
     }
 
-    fn write_bytes(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn write_bytes(&self, number: u32, out: &mut dyn Write) -> io::Result<()> {
         let raw = self.comparison.total().bytes_in;
         let ratio = |part: u64| part as f64 / raw.max(1) as f64;
-        writeln!(out, "4. Bytes.\n")?;
+        writeln!(out, "{number}. Bytes.\n")?;
         writeln!(out, "log lines as written          {:>9}", bytes(raw))?;
         if self.agents.flash_bytes > 0 {
             let flash = self.agents.flash_bytes;
@@ -119,7 +134,7 @@ impl Ending {
         writeln!(out, "(a block each second for a few lines; larger blocks do better: see `cargo figures`)\n")
     }
 
-    fn write_verdict(&self, world: &World, out: &mut dyn Write) -> io::Result<()> {
+    fn write_verdict(&self, world: &mut World, out: &mut dyn Write) -> io::Result<()> {
         let total = self.comparison.total();
         let (in_, out_) = (grouped(total.lines_in), grouped(total.lines_out));
         let (lost, doubled, disordered) =
@@ -146,7 +161,7 @@ impl Ending {
         self.write_next(world, out)
     }
 
-    fn write_next(&self, world: &World, out: &mut dyn Write) -> io::Result<()> {
+    fn write_next(&self, world: &mut World, out: &mut dyn Write) -> io::Result<()> {
         let archive = shown(&world.shore.archive());
         let driftlog = std::env::current_exe().map_or_else(|_| "driftlog".to_owned(), |path| shown(&path));
         let device = world.units.get(1).or(world.units.first()).map_or("pump-1", |unit| unit.device.name());
@@ -155,7 +170,14 @@ impl Ending {
         writeln!(out, "Three commands to try next:\n")?;
         writeln!(out, "  {driftlog} gateway cat {device} --config {config} | tail")?;
         writeln!(out, "  {driftlog} gateway audit --archive {archive} --json")?;
-        writeln!(out, "  cargo demo --input /var/log --devices 8")
+        writeln!(out, "  cargo demo --input /var/log --devices 8")?;
+        let by_hand = world.servers.by_hand();
+        if !by_hand.is_empty() {
+            writeln!(out, "\nThe servers have ended. Each starts again with what it holds, until Ctrl-C:\n")?;
+            by_hand.iter().try_for_each(|command| writeln!(out, "  {command}"))?;
+            writeln!(out, "\nand then `{driftlog} gateway audit --sink NAME --config {config}`.")?;
+        }
+        Ok(())
     }
 }
 

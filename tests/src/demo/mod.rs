@@ -5,10 +5,12 @@
 //! say whether every line arrived exactly once and in order.
 
 mod display;
+mod elsewhere;
 mod ending;
 mod options;
 mod screen;
 mod script;
+mod servers;
 mod view;
 mod world;
 
@@ -27,6 +29,7 @@ use world::World;
 use crate::clock;
 use crate::corpus::read_input;
 use crate::place;
+use crate::rebuilt;
 use crate::watch::{Drained, Watch};
 
 const TICK: Duration = Duration::from_millis(50);
@@ -36,7 +39,12 @@ const DRAIN_WAIT: Duration = Duration::from_secs(60);
 /// Runs the demo; the arguments are those behind `demo`.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let options = match Request::parse(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let options = match Request::parse(args.clone()) {
+        Ok(Request::Run(options)) if options.with.has_kafka && !rebuilt::HAS_KAFKA => {
+            let _ = writeln!(io::stderr().lock(), "demo: {}", rebuilt::with_kafka("demo", &args));
+            return ExitCode::FAILURE;
+        }
         Ok(Request::Run(options)) => options,
         Ok(Request::Help) => {
             let _ = io::stdout().lock().write_all(options::HELP.as_bytes());
@@ -69,7 +77,7 @@ fn run(options: &Options) -> io::Result<bool> {
     let drained = stage.drain(&mut world)?;
     let ending = Ending::count(&folder, &mut world)?;
     drop(stage);
-    ending.write(&world, drained, &mut io::stdout().lock())?;
+    ending.write(&mut world, drained, &mut io::stdout().lock())?;
     Ok(ending.is_good() && drained.is_some())
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use lexopt::{Arg, ValueExt as _};
 
+use crate::servers::With;
+
 pub(super) const HELP: &str = "\
 cargo demo - real agents and a real gateway carry real log lines through cut networks,
              kill -9 and wrong clocks; at the end everything is counted
@@ -17,6 +19,8 @@ usage: cargo demo [-- OPTIONS]    or    driftlog demo [OPTIONS]
   --seed N       another seed gives other lines and other moments (1 unless given)
   --keep DIR     work in DIR, which must not be there yet or be empty, and leave it alone after
   --input PATH   your own logs: a file, or all files below a folder, repeated line by line
+  --with LIST    with real servers, which are installed and started: kafka, opensearch or
+                 elasticsearch, mosquitto or rabbitmq, with commas between them
   --help         this text
 
 exit codes: 0 every line arrived once and in order, 1 not so, 2 wrong usage
@@ -30,6 +34,7 @@ pub(super) struct Options {
     pub(super) seed: u64,
     pub(super) keep: Option<PathBuf>,
     pub(super) input: Option<PathBuf>,
+    pub(super) with: With,
 }
 
 /// What the arguments say.
@@ -42,8 +47,14 @@ pub(super) enum Request {
 impl Request {
     /// Reads the arguments behind `demo`.
     pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
-        let mut options =
-            Options { time: Duration::from_secs(24), devices: 5, seed: 1, keep: None, input: None };
+        let mut options = Options {
+            time: Duration::from_secs(24),
+            devices: 5,
+            seed: 1,
+            keep: None,
+            input: None,
+            with: With::default(),
+        };
         let mut parser = lexopt::Parser::from_args(args);
         let hint = "hint: `cargo demo --help` lists the options";
         let bad = |error: lexopt::Error| format!("{error}\n{hint}");
@@ -52,6 +63,10 @@ impl Request {
                 Arg::Long("help") | Arg::Short('h') => return Ok(Self::Help),
                 Arg::Long("keep") => options.keep = Some(parser.value().map_err(bad)?.into()),
                 Arg::Long("input") => options.input = Some(parser.value().map_err(bad)?.into()),
+                Arg::Long("with") => {
+                    let list = parser.value().and_then(|value| value.string()).map_err(bad)?;
+                    options.with = With::parse(&list)?;
+                }
                 Arg::Long(name @ ("seconds" | "devices" | "seed")) => {
                     let name = name.to_owned();
                     let number: u64 = parser.value().and_then(|value| value.parse()).map_err(bad)?;
@@ -88,8 +103,9 @@ mod tests {
             seed: 9,
             keep: Some("here".into()),
             input: Some("/var/log".into()),
+            with: With { has_kafka: true, ..With::default() },
         };
-        let args = "--seconds 10 --devices 3 --seed 9 --keep here --input /var/log";
+        let args = "--seconds 10 --devices 3 --seed 9 --keep here --input /var/log --with kafka";
         assert_eq!(parse(args), Ok(Request::Run(options)));
         assert_eq!(parse("--help"), Ok(Request::Help));
     }
@@ -99,5 +115,6 @@ mod tests {
         assert!(parse("--devices 0").unwrap_err().starts_with("--devices 0 is not between 1 and 32\nhint:"));
         assert!(parse("--fast").unwrap_err().contains("hint:"));
         assert!(parse("--seconds soon").unwrap_err().contains("hint:"));
+        assert!(parse("--with postgres").unwrap_err().contains("no server"));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::options::Options;
 use super::script::{Act, Cast};
+use super::servers::Servers;
 use crate::clock;
 use crate::corpus::{Corpus, Feed, Style};
 use crate::device::{AgentSettings, Device};
@@ -29,6 +30,7 @@ pub(super) struct World {
     pub(super) shore: Shore,
     pub(super) units: Vec<Unit>,
     pub(super) done: Done,
+    pub(super) servers: Servers,
 }
 
 /// A device and what writes its logs.
@@ -54,7 +56,13 @@ impl World {
     /// Makes everything, starts the gateway and waits for it, then starts agents and writers.
     pub(super) fn start(folder: &Path, options: &Options, input: Option<&Arc<[u8]>>) -> io::Result<Self> {
         let programs = Programs::in_myself()?;
-        let mut shore = Shore::new(&programs, &folder.join("gateway"), &GatewaySettings::default())?;
+        let servers = Servers::start(options.with, &folder.join("servers"))?;
+        let settings = GatewaySettings {
+            broker: servers.broker_address(),
+            more: servers.sections()?,
+            ..GatewaySettings::default()
+        };
+        let mut shore = Shore::new(&programs, &folder.join("gateway"), &settings)?;
         shore.start()?;
         let mut units = Vec::new();
         for number in 0..options.devices {
@@ -73,7 +81,7 @@ impl World {
                 clock: None,
             });
         }
-        let mut world = Self { shore, units, done: Done::default() };
+        let mut world = Self { shore, units, done: Done::default(), servers };
         world.unset_clock(Cast::of(options.devices).wrong_clock)?;
         world.shore.wait_ready()?;
         for unit in &mut world.units {
@@ -95,7 +103,8 @@ impl World {
         match act {
             Act::KillGateway => {
                 self.kill_gateway();
-                Ok("the gateway, with its broker, is killed in mid-commit (kill -9)".to_owned())
+                let broker = if self.servers.broker.is_some() { "" } else { ", with its broker," };
+                Ok(format!("the gateway{broker} is killed in mid-commit (kill -9)"))
             }
             Act::StartGateway => {
                 self.shore.start()?;
@@ -171,6 +180,7 @@ impl World {
     /// Whether everything that should run runs.
     pub(super) fn check(&mut self) -> io::Result<()> {
         self.shore.check()?;
+        self.servers.check()?;
         for unit in &mut self.units {
             unit.device.check()?;
             if let Some(writer) = unit.writer.take_if(|writer| writer.has_ended()) {

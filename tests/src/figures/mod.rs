@@ -3,10 +3,13 @@
 //! Not a test: numbers to steer by, medians of several runs on the machine that is named.
 
 mod codec;
+mod crowd;
 pub mod floor;
 mod haul;
 mod idle;
+mod latency;
 mod machine;
+mod mqtt;
 mod options;
 pub mod producer;
 mod recovery;
@@ -26,16 +29,22 @@ use options::{HELP, Options};
 
 use crate::corpus::{Corpus, Feed, Style, read_input};
 use crate::process::Programs;
+use crate::rebuilt;
+use crate::servers::With;
 use crate::table::{Table, bytes, grouped, span};
 
 /// Runs the figures; the arguments are those behind `figures`.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut args = args.into_iter().peekable();
-    if args.next_if(|arg| arg == "codec").is_some() {
-        return ended(codec::run(args));
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut rest = args.iter().cloned().peekable();
+    if rest.next_if(|arg| arg == "codec").is_some() {
+        return ended(codec::run(rest));
     }
-    ended(Options::parse(args).map(|options| match options {
+    ended(Options::parse(rest).map(|options| match options {
+        Some(options) if options.with.is_some_and(|with| with.has_kafka) && !rebuilt::HAS_KAFKA => {
+            Err(rebuilt::with_kafka("figures", &args))
+        }
         Some(options) => run(&options),
         None => io::stdout().lock().write_all(HELP.as_bytes()),
     }))
@@ -67,8 +76,8 @@ struct Log {
 }
 
 fn run(options: &Options) -> io::Result<()> {
-    if !options.with.is_empty() {
-        return run_sinks(options);
+    if let Some(with) = options.with {
+        return run_sinks(options, with);
     }
     let agent = match &options.agent {
         Some(agent) => agent.clone(),
@@ -113,12 +122,12 @@ fn run(options: &Options) -> io::Result<()> {
 }
 
 /// The way to sinks on servers, once: a server goes on with what it had from the run before.
-fn run_sinks(options: &Options) -> io::Result<()> {
+fn run_sinks(options: &Options, with: With) -> io::Result<()> {
     let folder = tempfile::Builder::new().prefix("driftlog-figures-").tempdir()?;
     let log = write_log(&folder.path().join("all.log"), options)?;
     let mut table = Table::new(&["figure", "measured", "budget", "how"]).with_text(3);
     tell("the archive, then each server")?;
-    sinks::measure(&mut table, &Programs::in_myself()?, &log, folder.path(), &options.with)?;
+    sinks::measure(&mut table, &Programs::in_myself()?, &log, folder.path(), with)?;
     let mut out = io::stdout().lock();
     writeln!(out, "machine  {}", machine::name())?;
     writeln!(out, "log      {} lines, {}\n", grouped(log.lines), bytes(log.bytes))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, ValueExt as _};
 
-use super::sinks::Server;
+use crate::servers::{Kind, With};
 
 pub(super) const HELP: &str = "\
 cargo figures - what driftlog costs: processor, memory, flash, wire; numbers to steer by
@@ -22,7 +22,7 @@ usage: cargo figures [-- OPTIONS]    or    driftlog figures [OPTIONS]
   --agent FILE   measure this agent; else the one that is flashed onto devices, which is built
                  first (`cargo build --profile device --package driftlog-agent`)
   --with LIST    instead, the gateway's way to sinks on servers, which are installed and started:
-                 kafka, search or both with a comma (kafka wants --features kafka)
+                 kafka, opensearch or elasticsearch, with a comma between two
   --quick        leave out what takes long: the recovery of a spool of 256 MB
   --help         this text
 ";
@@ -37,7 +37,7 @@ pub(super) struct Options {
     pub(super) flash: Option<PathBuf>,
     pub(super) agent: Option<PathBuf>,
     pub(super) is_quick: bool,
-    pub(super) with: Vec<Server>,
+    pub(super) with: Option<With>,
 }
 
 impl Options {
@@ -51,7 +51,7 @@ impl Options {
             flash: None,
             agent: None,
             is_quick: false,
-            with: Vec::new(),
+            with: None,
         };
         let mut parser = lexopt::Parser::from_args(args);
         let bad =
@@ -62,7 +62,7 @@ impl Options {
                 Arg::Long("quick") => options.is_quick = true,
                 Arg::Long("with") => {
                     let names = parser.value().and_then(|value| value.string()).map_err(bad)?;
-                    options.with = Server::of(&names)?;
+                    options.with = Some(servers(&names)?);
                 }
                 Arg::Long("input") => options.input = Some(parser.value().map_err(bad)?.into()),
                 Arg::Long("flash") => options.flash = Some(parser.value().map_err(bad)?.into()),
@@ -85,6 +85,14 @@ impl Options {
     }
 }
 
+/// The servers of a list; the broker is one of the figures' own.
+fn servers(names: &str) -> Result<With, String> {
+    match With::parse(names)? {
+        with if with.broker == Kind::Embedded => Ok(with),
+        with => Err(format!("{} is no sink: the figures have a broker of their own", with.broker)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,9 +103,10 @@ mod tests {
         let args = "--runs 5 --mb 10 --seed 2 --input in --flash /mnt --agent a --quick";
         let options = parse(args).unwrap().unwrap();
         assert_eq!((options.runs, options.bytes, options.seed, options.is_quick), (5, 10_000_000, 2, true));
-        let options = parse("--with kafka,search").unwrap().unwrap();
-        assert_eq!(options.with, [Server::Kafka, Server::Search]);
-        assert!(parse("--with postgres").unwrap_err().contains("kafka or search"));
+        let options = parse("--with kafka,opensearch").unwrap().unwrap();
+        assert!(options.with.is_some_and(|with| with.has_kafka && with.search.is_some()));
+        assert!(parse("--with postgres").unwrap_err().contains("no server"));
+        assert!(parse("--with mosquitto").unwrap_err().contains("no sink"));
         assert_eq!(parse("--help"), Ok(None));
         assert!(parse("--fast").unwrap_err().contains("hint:"));
     }

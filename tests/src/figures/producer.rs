@@ -44,14 +44,17 @@ fn produce(brokers: &str, topic: &str, file: &str, count: usize) -> Result<(Dura
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let kafka = driftlog_gateway::config::Config::default().kafka;
     let compression = format!("{:?}", kafka.compression).to_lowercase();
-    let producer: BaseProducer = ClientConfig::new()
+    let mut client = ClientConfig::new();
+    client
         .set("bootstrap.servers", brokers)
         .set("transactional.id", "bare")
         .set("compression.codec", compression)
         .set("linger.ms", kafka.linger_ms.to_string())
-        .set("partitioner", "murmur2_random")
-        .create()
-        .map_err(told)?;
+        .set("partitioner", "murmur2_random");
+    if let Some(level) = kafka.compression.level() {
+        client.set("compression.level", level.to_string());
+    }
+    let producer: BaseProducer = client.create().map_err(told)?;
     producer.init_transactions(WAIT).map_err(told)?;
     let began = crate::clock::now();
     for lines in lines.chunks(count.max(1)) {

@@ -3,56 +3,28 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use super::Log;
+use super::crowd::{self, Crowd};
+use super::latency::{self, Latency};
+use super::mqtt::broker;
 use crate::clock;
 use crate::device::{AgentSettings, Device, is_done};
-use crate::ports;
 use crate::process::{Process, Programs, run};
+use crate::servers::{Kafka, Search, Sink, Wants, With};
 use crate::shore::{GatewaySettings, Shore};
-use crate::table::{Table, grouped};
+use crate::table::{Table, grouped, span};
 
 /// Time for one haul, and for a server to be installed and answer.
 const WAIT: Duration = Duration::from_secs(900);
+/// The agent's default delay before a block is sealed, and a short one.
+const LATENCY_DELAYS_MS: [u64; 2] = [1_000, 50];
 /// Bytes of documents in one request of the bare client.
 const REQUEST_BYTES: usize = 4 << 20;
-
-/// A server that takes what the gateway writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Server {
-    Kafka,
-    Search,
-}
-
-impl Server {
-    /// The servers of a list of names.
-    pub(super) fn of(names: &str) -> Result<Vec<Self>, String> {
-        let one = |name: &str| match name {
-            "kafka" => Ok(Self::Kafka),
-            "search" => Ok(Self::Search),
-            other => Err(format!("there is no server `{other}`: it is kafka or search")),
-        };
-        names.split(',').map(one).collect()
-    }
-
-    fn script(self) -> &'static str {
-        match self {
-            Self::Kafka => "kafka",
-            Self::Search => "search",
-        }
-    }
-
-    fn section(self, address: SocketAddr) -> String {
-        match self {
-            Self::Kafka => format!("[kafka]\nbrokers = [\"{address}\"]\n"),
-            Self::Search => format!("[search]\nurls = [\"http://{address}\"]\n"),
-        }
-    }
-}
 
 /// What a haul cost the gateway.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,54 +43,47 @@ pub(super) fn measure(
     programs: &Programs,
     log: &Log,
     folder: &Path,
-    servers: &[Server],
+    with: With,
 ) -> io::Result<()> {
-    let (documents, to_archive) = {
-        let archive =
-            GatewaySettings { compress: false, file_bytes_max: 1 << 40, ..GatewaySettings::default() };
-        let (haul, shore) = haul(programs, log, folder, archive)?;
-        let documents = folder.join("documents");
-        gather(&shore.archive(), &documents)?;
-        (documents, haul)
-    };
+    let documents = folder.join("documents");
+    let archive = GatewaySettings { compress: false, file_bytes_max: 1 << 40, ..GatewaySettings::default() };
+    let (to_archive, shore) = haul(programs, log, folder, archive)?;
+    gather(&shore.archive(), &documents)?;
     rows(table, "archive", log, to_archive);
-    for server in servers {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
-        let _process = start(*server, &folder.join(server.script()), address)?;
-        let settings = GatewaySettings {
-            has_archive: false,
-            more: server.section(address),
-            ..GatewaySettings::default()
-        };
-        let (haul, _) = haul(programs, log, folder, settings)?;
-        rows(table, server.script(), log, haul);
-        let (bare, bare_cpu) = match server {
-            Server::Kafka => produce(programs, log, &documents, folder, address, haul.commits)
-                .map(|(time, cpu)| (time, Some(cpu)))?,
-            Server::Search => (bulk(&documents, folder, address)?, None),
-        };
-        let rate = |time: Duration| log.lines as f64 / time.as_secs_f64().max(1e-9);
-        let what = match server {
-            Server::Kafka => "  a bare producer, same documents, as large transactions",
-            Server::Search => "  curl, same documents, one _bulk after another",
-        };
-        let measured = format!("{} /s", grouped(rate(bare) as u64));
-        table.row(vec![what.into(), measured, String::new(), "the server's own speed here".into()]);
-        let ratio = format!("{:.2}", rate(haul.time) / rate(bare));
-        let budget = if *server == Server::Kafka { "0.7" } else { "" };
-        if let Some(cpu) = bare_cpu {
-            let measured = format!("{:.2} s", cpu.as_secs_f64() * 1e6 / log.lines.max(1) as f64);
-            let how = "librdkafka, its compression included";
-            table.row(vec!["  its CPU per million records".into(), measured, String::new(), how.into()]);
+    crowd_rows(table, "its own ledger", crowd::measure(programs, folder, GatewaySettings::default())?);
+    if with.has_kafka {
+        let wants = Wants { makes_topics: true, ..Wants::default() };
+        let mut kafka = Kafka::start(&folder.join("kafka"), wants)?;
+        let latencies =
+            LATENCY_DELAYS_MS.map(|delay_ms| latency::measure(programs, folder, &kafka, delay_ms));
+        let (haul, _) = haul(programs, log, folder, settings(&kafka)?)?;
+        rows(table, "kafka", log, haul);
+        let address = kafka.server().address();
+        let (bare, cpu) = produce(programs, log, &documents, folder, address, haul.commits)?;
+        bare_row(table, "  a bare producer, same documents, as large transactions", log, bare);
+        let measured = format!("{:.2} s", cpu.as_secs_f64() * 1e6 / log.lines.max(1) as f64);
+        let how = "librdkafka, its compression included";
+        table.row(vec!["  its CPU per million records".into(), measured, String::new(), how.into()]);
+        ratio_row(table, haul, bare, "0.7");
+        for (delay_ms, latency) in LATENCY_DELAYS_MS.into_iter().zip(latencies) {
+            latency_row(table, delay_ms, latency?);
         }
-        table.row(vec![
-            "  records, of its records".into(),
-            ratio,
-            budget.into(),
-            "agent and MQTT on this machine too".into(),
-        ]);
+        crowd_rows(table, "Kafka", crowd::measure(programs, folder, settings(&kafka)?)?);
+    }
+    if let Some(family) = with.search {
+        let mut search = Search::start(family, &folder.join("search"), "driftlog", None)?;
+        let (haul, _) = haul(programs, log, folder, settings(&search)?)?;
+        rows(table, family.name(), log, haul);
+        let bare = bulk(&documents, folder, search.server().address())?;
+        bare_row(table, "  curl, same documents, one _bulk after another", log, bare);
+        ratio_row(table, haul, bare, "");
     }
     Ok(())
+}
+
+/// A gateway with this sink alone.
+fn settings(sink: &impl Sink) -> io::Result<GatewaySettings> {
+    Ok(GatewaySettings { has_archive: false, more: sink.section("")?, ..GatewaySettings::default() })
 }
 
 fn rows(table: &mut Table, name: &str, log: &Log, haul: Haul) {
@@ -131,9 +96,50 @@ fn rows(table: &mut Table, name: &str, log: &Log, haul: Haul) {
         budget.into(),
         how,
     ]);
-    let rate = format!("{} /s", grouped((log.lines as f64 / haul.time.as_secs_f64().max(1e-9)) as u64));
+    let rate = format!("{} /s", grouped(rate(log, haul.time)));
     let memory = crate::table::bytes(haul.resident_bytes_peak);
     table.row(vec![format!("{name}: records"), rate, String::new(), format!("peak {memory} resident")]);
+}
+
+fn bare_row(table: &mut Table, what: &str, log: &Log, bare: Duration) {
+    let measured = format!("{} /s", grouped(rate(log, bare)));
+    table.row(vec![what.into(), measured, String::new(), "the server's own speed here".into()]);
+}
+
+fn ratio_row(table: &mut Table, haul: Haul, bare: Duration, budget: &str) {
+    let ratio = format!("{:.2}", bare.as_secs_f64() / haul.time.as_secs_f64().max(1e-9));
+    let how = "agent and MQTT on this machine too";
+    table.row(vec!["  records, of its records".into(), ratio, budget.into(), how.into()]);
+}
+
+fn latency_row(table: &mut Table, delay_ms: u64, latency: Latency) {
+    let shown = |time: Duration| span(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    let figure = format!("line to Kafka, a block each {delay_ms} ms: median");
+    let how =
+        format!("{} lines/s by one agent, to a consumer that reads committed", latency::LINES_PER_SECOND);
+    table.row(vec![figure, shown(latency.median), String::new(), how]);
+    table.row(vec!["  99 of 100 lines, at most".into(), shown(latency.p99), String::new(), String::new()]);
+}
+
+fn crowd_rows(table: &mut Table, ledger: &str, crowd: Crowd) {
+    let [few, many] = crowd.resident_bytes.map(crate::table::bytes);
+    let [count_few, count_many] = crowd::DEVICES.map(|count| grouped(count as u64));
+    let figure = format!("gateway memory, {count_few} and {count_many} devices");
+    let how = format!("resident, idle, the ledger in {ledger}");
+    table.row(vec![figure, format!("{few}, {many}"), String::new(), how]);
+    let each = format!("{} B", grouped(crowd.bytes_per_device()));
+    table.row(vec!["  each idle device".into(), each, "2,048 B".into(), "connected once, one lane".into()]);
+    let again = crate::table::bytes(crowd.resident_bytes_again);
+    table.row(vec![
+        "  started again".into(),
+        again,
+        String::new(),
+        "it knows all, and has heard none".into(),
+    ]);
+}
+
+fn rate(log: &Log, time: Duration) -> u64 {
+    (log.lines as f64 / time.as_secs_f64().max(1e-9)) as u64
 }
 
 /// Hauls a log to a gateway with these settings, behind a broker of its own.
@@ -149,11 +155,7 @@ fn haul(
             _ => {}
         }
     }
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
-    let mut command = programs.broker();
-    command.arg(address.to_string());
-    let mut broker = Process::start("the MQTT broker", command, &folder.join("broker.log"))?;
-    listens(address, &mut broker)?;
+    let (address, _broker) = broker(programs, folder)?;
     let settings = GatewaySettings { broker: Some(address), ..settings };
     let mut shore = Shore::new(programs, &folder.join("gateway"), &settings)?;
     let agent = AgentSettings { delay_ms_max: 1_000, ..AgentSettings::default() };
@@ -180,31 +182,6 @@ fn haul(
         commits: commits as u64,
     };
     Ok((haul, shore))
-}
-
-fn start(server: Server, folder: &Path, address: SocketAddr) -> io::Result<Process> {
-    fs::create_dir_all(folder)?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers").join(server.script());
-    let mut command = Command::new(script);
-    command.arg(folder).arg(address.port().to_string());
-    if server == Server::Search {
-        command.arg("opensearch");
-    }
-    let mut process = Process::start(server.script(), command, &folder.join("said"))?;
-    listens(address, &mut process)?;
-    Ok(process)
-}
-
-fn listens(address: SocketAddr, process: &mut Process) -> io::Result<()> {
-    let mut is_there = false;
-    clock::wait_until(WAIT, || {
-        is_there = TcpStream::connect(address).is_ok();
-        is_there || process.ended().is_some()
-    });
-    match is_there {
-        true => Ok(()),
-        false => Err(process.error(format!("does not listen on {address}")).into()),
-    }
 }
 
 /// Every document of an archive in one file.

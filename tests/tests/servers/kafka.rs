@@ -9,10 +9,12 @@ use driftlog_tests::corpus::Random;
 use driftlog_tests::ports;
 use driftlog_tests::process::{Process, last_lines, run};
 
-use crate::broker::Kafka;
-use crate::world::{Server as _, World, number, programs};
+use crate::world::{World, kafka, number, programs};
+use driftlog_tests::servers::{Kafka, Sink as _, Wants};
 
 const LONG: Duration = Duration::from_secs(120);
+/// After so long Kafka gives a transaction up.
+const SHORT: &str = "transaction_timeout_ms = 10000";
 
 fn pause(random: &mut Random, most_ms: u64) {
     std::thread::sleep(Duration::from_millis(random.between(20, most_ms)));
@@ -22,7 +24,7 @@ fn pause(random: &mut Random, most_ms: u64) {
 fn assert_headers(kafka: &Kafka) {
     let mut partitions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut seen = 0;
-    for line in kafka.committed("driftlog.records", "%k\t%p\t%h\t%s\n") {
+    for line in kafka.committed("driftlog.records", "%k\t%p\t%h\t%s\n").unwrap() {
         let parts: Vec<&str> = line.splitn(4, '\t').collect();
         let [key, partition, headers, document] = parts[..] else { panic!("{line}") };
         partitions.entry(key.to_owned()).or_default().insert(partition.to_owned());
@@ -43,9 +45,9 @@ fn assert_headers(kafka: &Kafka) {
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn a_gateway_killed_in_mid_transaction_neither_loses_nor_doubles_a_record() {
-    let mut world = World::new(Kafka::start(), true, "");
+    let mut world = World::new(kafka, true, SHORT);
     let writer = world.writer(3_000);
     let mut random = Random::new(number("DRIFTLOG_SEED", 1));
     for _ in 0..number("DRIFTLOG_ROUNDS", 20) {
@@ -59,23 +61,23 @@ fn a_gateway_killed_in_mid_transaction_neither_loses_nor_doubles_a_record() {
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn a_broker_that_dies_or_falls_silent_holds_up_and_loses_nothing() {
-    let mut world = World::new(Kafka::start(), false, "");
+    let mut world = World::new(kafka, false, SHORT);
     world.shore.wait_ready().unwrap();
     let writer = world.writer(1_000);
     let mut random = Random::new(number("DRIFTLOG_SEED", 1));
     for _ in 0..3 {
         pause(&mut random, 2_000);
-        world.server.process().kill();
+        world.server.server().kill();
         pause(&mut random, 3_000);
-        world.server.begin();
+        world.server.start_again().unwrap();
     }
     std::thread::sleep(Duration::from_secs(3));
     // Longer than a transaction may take: Kafka gives it up, and with it the producer.
-    world.server.process().pause();
+    world.server.server().pause();
     std::thread::sleep(Duration::from_secs(25));
-    world.server.process().resume();
+    world.server.server().resume();
     std::thread::sleep(Duration::from_secs(3));
     world.finish(&writer.stop().unwrap());
 }
@@ -91,15 +93,15 @@ fn broker(folder: &std::path::Path) -> (std::net::SocketAddr, Process) {
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn the_later_of_two_gateways_goes_on_and_the_earlier_one_ends_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let (address, _broker) = broker(folder.path());
-    let mut world = World::behind(Kafka::start(), false, "", Some(address));
+    let mut world = World::behind(kafka, false, SHORT, Some(address));
     let writer = world.writer(500);
     world.shore.wait_ready().unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    let mut second = world.second("");
+    let mut second = world.second(SHORT);
     let mut code = None;
     let has_ended = wait_until(LONG, || {
         code = world.shore.gateway().and_then(Process::ended).and_then(|status| status.code());
@@ -116,9 +118,10 @@ fn the_later_of_two_gateways_goes_on_and_the_earlier_one_ends_and_says_so() {
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn a_message_that_is_too_large_becomes_a_dead_letter_and_a_topic_that_is_deleted_is_made_again() {
-    let mut world = World::new(Kafka::start(), false, "message_bytes_max = 65536");
+    let mut world = World::new(kafka, false, &format!("{SHORT}\nmessage_bytes_max = 65536"));
+    world.shore.wait_ready().unwrap();
     let mut file = std::fs::File::create(world.device.logs().join("app.log")).unwrap();
     for line in 0..1_000 {
         writeln!(file, "line {line}").unwrap();
@@ -129,7 +132,7 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_a_topic_that_is_deleted
     }
     let of_kind = |kafka: &Kafka, kind: &str| -> Vec<String> {
         let named = format!("\"kind\":\"{kind}\"");
-        kafka.documents().into_iter().filter(|document| document.contains(&named)).collect()
+        kafka.documents().unwrap().into_iter().filter(|document| document.contains(&named)).collect()
     };
     let mut count = 0;
     let is_there = wait_until(LONG, || {
@@ -144,11 +147,14 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_a_topic_that_is_deleted
     assert_eq!(letter["event"]["sequence"], 501);
     assert!(letter["driftlog"]["deadletter"]["reason"].as_str().unwrap().contains("the topic takes"));
 
-    world.server.tool("org.apache.kafka.tools.TopicCommand", &["--delete", "--topic", "driftlog.records"]);
+    world
+        .server
+        .tool("org.apache.kafka.tools.TopicCommand", &["--delete", "--topic", "driftlog.records"])
+        .unwrap();
     writeln!(file, "after the topic").unwrap();
     let is_there = wait_until(LONG, || {
         std::thread::sleep(Duration::from_millis(500));
-        world.server.kcat(&["-L", "-t", "driftlog.records"]).status.success()
+        world.server.kcat(&["-L", "-t", "driftlog.records"]).unwrap().status.success()
             && of_kind(&world.server, "record").iter().any(|one| one.contains("after the topic"))
     });
     assert!(is_there, "{}", last_lines(&world.shore.log(), 20).join("\n"));
@@ -156,15 +162,15 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_a_topic_that_is_deleted
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn a_lost_ledger_is_made_from_the_topic_of_records_and_nothing_comes_twice() {
-    let mut world = World::new(Kafka::start(), false, "");
+    let mut world = World::new(kafka, false, SHORT);
     world.shore.wait_ready().unwrap();
     let writer = world.writer(500);
     std::thread::sleep(Duration::from_secs(4));
     world.shore.kill();
     let topic = ["--delete", "--topic", "driftlog.ledger"];
-    world.server.tool("org.apache.kafka.tools.TopicCommand", &topic);
+    world.server.tool("org.apache.kafka.tools.TopicCommand", &topic).unwrap();
     // Without it nobody guesses.
     world.shore.start().unwrap();
     let refused = world.shore.wait_ready().unwrap_err().to_string();
@@ -201,15 +207,16 @@ fn ask(folder: &std::path::Path, command: &[&str], section: &str) -> (bool, Stri
 }
 
 #[test]
-#[ignore = "needs Kafka"]
+#[ignore = "needs kafka and kcat"]
 fn over_tls_with_scram_and_no_more_than_the_manual_s_permissions_it_delivers() {
-    let kafka = Kafka::start_secure();
     let folder = tempfile::tempdir().unwrap();
-    let section = kafka.section("");
-    let wrong = section.replace(&kafka.user("driftlog-secret"), &kafka.user("guessed"));
+    let wants = Wants { is_secure: true, ..Wants::default() };
+    let kafka = Kafka::start(&folder.path().join("kafka"), wants).unwrap();
+    let (section, right) = (kafka.section(SHORT).unwrap(), kafka.right_user().unwrap());
+    let wrong = section.replace(&right, &kafka.user("guessed").unwrap());
     let (is_content, said) = ask(folder.path(), &["check", "--online"], &wrong);
     assert!(!is_content && said.contains("uthentication") && said.contains("kafka.password_file"), "{said}");
-    let plain = section.replace(&kafka.user("driftlog-secret"), "");
+    let plain = section.replace(&right, "");
     let (is_content, said) = ask(folder.path(), &["check", "--online"], &plain);
     assert!(!is_content && said.contains("kafka.tls"), "{said}");
     let stranger: String = section
@@ -225,7 +232,7 @@ fn over_tls_with_scram_and_no_more_than_the_manual_s_permissions_it_delivers() {
         let mut arguments = vec!["--add", "--allow-principal", "User:driftlog"];
         operations.iter().for_each(|operation| arguments.extend(["--operation", operation]));
         arguments.extend(on);
-        kafka.tool("org.apache.kafka.tools.AclCommand", &arguments);
+        kafka.tool("org.apache.kafka.tools.AclCommand", &arguments).unwrap();
     };
     for topic in ["driftlog.records", "driftlog.ledger"] {
         allow(&["Write", "Read", "Describe", "Create", "DescribeConfigs"], &["--topic", topic]);
@@ -235,7 +242,7 @@ fn over_tls_with_scram_and_no_more_than_the_manual_s_permissions_it_delivers() {
     assert!(is_content && said.contains("the topic driftlog.records was made"), "{said}");
     let (is_content, said) = ask(folder.path(), &["check", "--online"], &section);
     assert!(is_content && !said.contains("were not checked"), "{said}");
-    let mut world = World::new(kafka, false, "");
+    let mut world = World::new(|_| Ok(kafka), false, SHORT);
     world.shore.wait_ready().unwrap();
     let writer = world.writer(500);
     std::thread::sleep(Duration::from_secs(2));

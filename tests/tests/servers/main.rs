@@ -6,9 +6,7 @@
 
 #[cfg(feature = "kafka")]
 mod both;
-#[cfg(feature = "kafka")]
-mod broker;
-mod cluster;
+mod guarded;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod mqtt;

@@ -2,16 +2,15 @@
 //! passwords and rules; a broker that loses everything; a client id that two use; messages over a limit.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use driftlog_tests::access::Access;
-use driftlog_tests::broker::{Broker, Kind, Setup};
 use driftlog_tests::clock::wait_until;
 use driftlog_tests::compare::compare;
 use driftlog_tests::device::{AgentSettings, Device};
 use driftlog_tests::process::{last_lines, run};
+use driftlog_tests::servers::{Broker, Kind, Setup, install};
 use driftlog_tests::shore::{GatewaySettings, Shore};
 use driftlog_tests::writer::{Journal, Writer};
 
@@ -74,7 +73,7 @@ impl Region {
     }
 
     fn restart_broker(&mut self, is_wiped: bool) {
-        self.broker.kill();
+        self.broker.server().kill();
         if is_wiped {
             self.broker.wipe().unwrap();
         }
@@ -107,12 +106,7 @@ impl Region {
 
     /// Publishes on a topic as a user, by another program than ours.
     fn publish(&self, user: &str, topic: &str, message: &str) {
-        if Command::new("mosquitto_pub").arg("--help").output().is_err() {
-            let install = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("servers/install");
-            let mut command = Command::new(install);
-            command.arg("mosquitto-clients");
-            assert!(run(command).unwrap().status.success(), "mosquitto-clients cannot be installed");
-        }
+        install("mosquitto-clients", "mosquitto_pub").unwrap();
         let address = self.broker.address();
         let mut command = Command::new("mosquitto_pub");
         command.args(["-V", "mqttv311", "-q", "1", "-h", &address.ip().to_string()]);
@@ -155,7 +149,7 @@ fn over_tls_and_with_the_documented_rules_alone_a_wiped_mosquitto_costs_nothing(
 }
 
 #[test]
-#[ignore = "needs RabbitMQ"]
+#[ignore = "needs rabbitmq"]
 fn over_tls_and_with_the_documented_rules_alone_a_wiped_rabbitmq_costs_nothing() {
     a_wiped_broker_costs_nothing(Kind::RabbitMq);
 }
@@ -205,7 +199,7 @@ fn is_refusal(line: &str) -> bool {
 }
 
 #[test]
-#[ignore = "needs mosquitto"]
+#[ignore = "needs mosquitto and mosquitto-clients"]
 fn mosquittos_rules_keep_devices_apart_and_a_wrong_password_is_called_that() {
     the_rules_keep_devices_apart(
         Kind::Mosquitto,
@@ -214,7 +208,7 @@ fn mosquittos_rules_keep_devices_apart_and_a_wrong_password_is_called_that() {
 }
 
 #[test]
-#[ignore = "needs RabbitMQ"]
+#[ignore = "needs rabbitmq and mosquitto-clients"]
 fn rabbitmqs_rules_keep_devices_apart_and_a_wrong_password_is_called_that() {
     the_rules_keep_devices_apart(Kind::RabbitMq, "the broker does not allow to subscribe to");
 }
@@ -244,7 +238,7 @@ fn a_client_id_that_two_use_at_mosquitto_is_told_and_costs_nothing() {
 }
 
 #[test]
-#[ignore = "needs RabbitMQ"]
+#[ignore = "needs rabbitmq"]
 fn a_client_id_that_two_use_at_rabbitmq_is_told_and_costs_nothing() {
     a_client_id_that_two_use_costs_nothing(Kind::RabbitMq);
 }
@@ -279,7 +273,7 @@ fn a_packet_for_whose_size_mosquitto_hangs_up_is_told_and_kept_until_it_passes()
 }
 
 #[test]
-#[ignore = "needs RabbitMQ"]
+#[ignore = "needs rabbitmq"]
 fn a_message_that_rabbitmq_never_confirms_for_its_size_is_told_and_kept_until_it_passes() {
     let said = "the broker has acknowledged nothing for";
     a_limit_is_told_and_costs_nothing(Kind::RabbitMq, "max_message_size = 8000", said);

@@ -6,18 +6,17 @@ use std::time::Duration;
 use driftlog_tests::corpus::Random;
 use serde_json::json;
 
-use crate::cluster::Cluster;
-use crate::world::{Server as _, World, number};
+use crate::world::{World, number, search, search_with};
+use driftlog_tests::servers::Sink as _;
 
 fn pause(random: &mut Random) {
     std::thread::sleep(Duration::from_millis(random.between(50, 900)));
 }
 
 #[test]
-#[ignore = "needs a search server"]
+#[ignore = "needs search"]
 fn a_gateway_killed_in_mid_bulk_neither_loses_nor_doubles_a_document_though_indexes_roll_over() {
-    let mut world =
-        World::new(Cluster::start(None), true, "index_bytes_max = 1048576\nrequest_bytes_max = 65536");
+    let mut world = World::new(search, true, "index_bytes_max = 1048576\nrequest_bytes_max = 65536");
     let writer = world.writer(3_000);
     let mut random = Random::new(number("DRIFTLOG_SEED", 1));
     for round in 0..number("DRIFTLOG_ROUNDS", 20) {
@@ -45,22 +44,22 @@ fn a_gateway_killed_in_mid_bulk_neither_loses_nor_doubles_a_document_though_inde
     let is_alone = driftlog_tests::clock::wait_until(Duration::from_secs(60), || {
         writeln!(file, "one more").unwrap();
         std::thread::sleep(Duration::from_millis(500));
-        world.server.indexes() == 1
+        let has_last = |documents: &[String]| documents.iter().any(|document| document.contains("one more"));
+        world.server.indexes() == 1 && has_last(&world.server.documents().unwrap())
     });
     assert!(is_alone, "{}", driftlog_tests::process::last_lines(&world.shore.log(), 20).join("\n"));
-    assert!(world.server.documents().iter().any(|document| document.contains("one more")));
 }
 
 #[test]
-#[ignore = "needs a search server"]
+#[ignore = "needs search"]
 fn a_cluster_that_dies_falls_silent_or_is_full_holds_up_and_loses_nothing() {
-    let mut world = World::new(Cluster::start(None), true, "timeout_ms = 1000");
+    let mut world = World::new(search, true, "timeout_ms = 1000");
     let writer = world.writer(1_000);
     std::thread::sleep(Duration::from_secs(2));
     // Its answers come too late: whatever it did it did.
-    world.server.process().pause();
+    world.server.server().pause();
     std::thread::sleep(Duration::from_secs(4));
-    world.server.process().resume();
+    world.server.server().resume();
     std::thread::sleep(Duration::from_secs(3));
     // Its disk is full: it makes its indexes read-only.
     let read_only = |is: serde_json::Value| json!({ "index.blocks.write": is });
@@ -68,26 +67,25 @@ fn a_cluster_that_dies_falls_silent_or_is_full_holds_up_and_loses_nothing() {
     std::thread::sleep(Duration::from_secs(4));
     world.server.ask("PUT", "/edge-*/_settings", Some(read_only(json!(false)))).unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    world.server.process().kill();
+    world.server.server().kill();
     std::thread::sleep(Duration::from_secs(5));
-    world.server.begin();
+    world.server.start_again().unwrap();
     world.finish(&writer.stop().unwrap());
 }
 
 #[test]
-#[ignore = "needs a search server"]
+#[ignore = "needs search"]
 fn a_cluster_that_lets_nobody_wait_gets_everything_all_the_same() {
     let more = "request_bytes_max = 65536\nin_flight = 16\ngzip = false";
-    let mut world = World::new(Cluster::start(Some(1)), false, more);
+    let mut world = World::new(|folder| search_with(folder, Some(1)), false, more);
     let writer = world.writer(8_000);
     std::thread::sleep(Duration::from_secs(10));
     world.finish(&writer.stop().unwrap());
 }
 
 #[test]
-#[ignore = "needs a search server"]
+#[ignore = "needs search"]
 fn a_document_that_is_rejected_becomes_a_dead_letter_and_the_others_go_on() {
-    let cluster = Cluster::start(None);
     // Keywords of more than 32,766 bytes are refused.
     let mappings = json!({ "mappings": { "dynamic": false, "properties": {
         "message": { "type": "keyword" },
@@ -95,8 +93,12 @@ fn a_document_that_is_rejected_becomes_a_dead_letter_and_the_others_go_on() {
         "event": { "properties": { "sequence": { "type": "long" } } },
         "driftlog": { "properties": { "lane": { "type": "keyword" }, "kind": { "type": "keyword" } } },
     } }, "aliases": { "edge": {} } });
-    cluster.ask("PUT", "/edge-000001", Some(mappings)).unwrap();
-    let world = World::new(cluster, false, "");
+    let start = |folder: &std::path::Path| {
+        let search = search(folder)?;
+        search.ask("PUT", "/edge-000001", Some(mappings))?;
+        Ok(search)
+    };
+    let world = World::new(start, false, "");
     let mut file = std::fs::File::create(world.device.logs().join("app.log")).unwrap();
     for line in 0..2_000 {
         writeln!(file, "line {line}").unwrap();
@@ -114,7 +116,7 @@ fn a_document_that_is_rejected_becomes_a_dead_letter_and_the_others_go_on() {
     assert!(
         driftlog_tests::clock::wait_until(Duration::from_secs(120), || {
             std::thread::sleep(Duration::from_millis(500));
-            documents = world.server.documents();
+            documents = world.server.documents().unwrap();
             is_there(&documents)
         }),
         "{} documents",

@@ -1,34 +1,23 @@
 //! A shore with a sink on a server, a device that writes, and the question asked at the end.
 
-use std::fs;
+use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::mpsc;
+use std::path::Path;
 use std::time::Duration;
 
 use driftlog_tests::clock;
-use driftlog_tests::compare::{Comparison, compare};
+use driftlog_tests::compare::{Comparison, compare, compare_documents};
 use driftlog_tests::corpus::{Corpus, Feed, Style};
 use driftlog_tests::device::{AgentSettings, Device};
-use driftlog_tests::process::{Process, Programs, last_lines, run};
+use driftlog_tests::process::{Programs, last_lines, run};
+use driftlog_tests::servers::{Family, Search, Sink};
 use driftlog_tests::shore::{GatewaySettings, Shore};
 use driftlog_tests::writer::{Journal, Writer, WriterConfig};
 
-/// A server that a gateway has for a sink.
-pub(crate) trait Server {
-    /// The sink's name.
-    const SINK: &'static str;
-
-    /// The gateway's section for it, with more keys.
-    fn section(&self, more: &str) -> String;
-
-    /// Every document, each device's in order, read by the server's own means.
-    fn documents(&self) -> Vec<String>;
-}
-
 /// Time for whatever must happen sooner or later.
 const LONG: Duration = Duration::from_secs(240);
+/// The alias of the indexes.
+const ALIAS: &str = "edge";
 /// The device.
 pub(crate) const DEVICE: &str = "pump-1";
 
@@ -44,18 +33,24 @@ pub(crate) struct World<S> {
     has_archive: bool,
 }
 
-impl<S: Server> World<S> {
-    /// `more`: keys of the sink's section.
-    pub(crate) fn new(server: S, has_archive: bool, more: &str) -> Self {
-        Self::behind(server, has_archive, more, None)
+impl<S: Sink> World<S> {
+    /// `start` is given the server's folder; `more`: keys of the sink's section.
+    pub(crate) fn new(start: impl FnOnce(&Path) -> io::Result<S>, has_archive: bool, more: &str) -> Self {
+        Self::behind(start, has_archive, more, None)
     }
 
     /// The same behind another broker than the gateway's own.
-    pub(crate) fn behind(server: S, has_archive: bool, more: &str, broker: Option<SocketAddr>) -> Self {
+    pub(crate) fn behind(
+        start: impl FnOnce(&Path) -> io::Result<S>,
+        has_archive: bool,
+        more: &str,
+        broker: Option<SocketAddr>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let programs = programs();
-        let settings =
-            GatewaySettings { more: server.section(more), has_archive, broker, ..GatewaySettings::default() };
+        let server = start(&folder.path().join("server")).unwrap();
+        let more = server.section(more).unwrap();
+        let settings = GatewaySettings { more, has_archive, broker, ..GatewaySettings::default() };
         let mut shore = Shore::new(&programs, &folder.path().join("gateway"), &settings).unwrap();
         shore.start().unwrap();
         let settings = AgentSettings { delay_ms_max: 50, backoff_ms_max: 200, ..AgentSettings::default() };
@@ -67,18 +62,6 @@ impl<S: Server> World<S> {
 
     pub(crate) fn writer(&self, lines_per_second: u64) -> Writer {
         writer(&self.device, self.folder.path(), lines_per_second)
-    }
-
-    /// What a server holds as the one file of an archive, for those who compare archives.
-    fn read<T: Server>(&self, server: &T) -> PathBuf {
-        let folder = self.folder.path().join("read").join(T::SINK);
-        let day = folder.join("2026-11-26");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&day).unwrap();
-        let mut text = server.documents().join("\n");
-        text.push('\n');
-        fs::write(day.join("000001.ndjson"), text).unwrap();
-        folder
     }
 
     /// Waits until the device has nothing left, and checks that the server, and the archive if there
@@ -97,11 +80,11 @@ impl<S: Server> World<S> {
 
     /// Checks that a server holds all that was written, once and in order, and that the gateway's own audit of
     /// it says so.
-    pub(crate) fn assert_exact<T: Server>(&self, server: &T, journal: &Journal) -> Comparison {
-        let found = compare(&self.read(server), &[(DEVICE, journal)]).unwrap();
-        assert!(found.is_exact(), "{}: {found:#?}", T::SINK);
+    pub(crate) fn assert_exact(&self, server: &impl Sink, journal: &Journal) -> Comparison {
+        let found = compare_documents(&server.documents().unwrap(), &[(DEVICE, journal)]).unwrap();
+        assert!(found.is_exact(), "{}: {found:#?}", server.name());
         let mut command = self.shore.program();
-        command.args(["audit", "--sink", T::SINK, "--config"]).arg(self.shore.config());
+        command.args(["audit", "--sink", server.name(), "--config"]).arg(self.shore.config());
         let output = run(command).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
@@ -112,7 +95,7 @@ impl<S: Server> World<S> {
     #[cfg(feature = "kafka")]
     pub(crate) fn second(&self, more: &str) -> Shore {
         let settings = GatewaySettings {
-            more: self.server.section(more),
+            more: self.server.section(more).unwrap(),
             has_archive: self.has_archive,
             broker: Some(self.shore.broker()),
             ..GatewaySettings::default()
@@ -153,15 +136,22 @@ pub(crate) fn drain(device: &Device, shore: &Shore, journal: &Journal) {
     assert!(has_drained, "not everything is acknowledged: {lag}\n{}", said());
 }
 
-/// Starts a server. It ends with the thread that started it, so that one stays.
-pub(crate) fn start(name: &'static str, command: Command, log: &Path) -> Process {
-    let log = log.to_owned();
-    let (send, started) = mpsc::channel();
-    std::thread::spawn(move || {
-        let _ = send.send(Process::start(name, command, &log));
-        std::thread::park();
-    });
-    started.recv().unwrap().unwrap_or_else(|error| panic!("{error}"))
+/// A search server of the family that is asked for.
+pub(crate) fn search(folder: &Path) -> io::Result<Search> {
+    search_with(folder, None)
+}
+
+/// One that lets so many requests wait.
+pub(crate) fn search_with(folder: &Path, queue: Option<u32>) -> io::Result<Search> {
+    let is_elasticsearch = std::env::var("DRIFTLOG_SEARCH").is_ok_and(|name| name == "elasticsearch");
+    let family = if is_elasticsearch { Family::Elasticsearch } else { Family::OpenSearch };
+    Search::start(family, folder, ALIAS, queue)
+}
+
+/// One broker of Kafka.
+#[cfg(feature = "kafka")]
+pub(crate) fn kafka(folder: &Path) -> io::Result<driftlog_tests::servers::Kafka> {
+    driftlog_tests::servers::Kafka::start(folder, driftlog_tests::servers::Wants::default())
 }
 
 pub(crate) fn programs() -> Programs {

@@ -85,8 +85,13 @@ pub(super) fn producer(config: &KafkaConfig) -> Result<ClientConfig, String> {
         .set("linger.ms", config.linger_ms.to_string())
         .set("message.max.bytes", config.message_bytes_max.to_string())
         .set("queue.buffering.max.kbytes", QUEUE_KIB.to_string())
+        // That a message was taken says the commit; only of one that was not is a report of its own wanted.
+        .set("delivery.report.only.error", "true")
         // That of Java's clients, so that other streams of the same keys fall together with this one.
         .set("partitioner", "murmur2_random");
+    if let Some(level) = config.compression.level() {
+        client.set("compression.level", level.to_string());
+    }
     Ok(client)
 }
 

@@ -38,8 +38,8 @@ const COMMIT: (Duration, u32) = (Duration::from_secs(10), 3);
 const FENCED: Duration = Duration::from_secs(10);
 /// How often a gateway that takes over begins, should the earlier one come between.
 const TAKE_OVER: u32 = 3;
-/// How long librdkafka is waited for when it has no room, and how often for one batch.
-const ROOM: (Duration, u32) = (Duration::from_millis(100), 300);
+/// How long librdkafka is waited for when it has no room, and how often for one batch. It does not say when it has.
+const ROOM: (Duration, u32) = (Duration::from_millis(2), 15_000);
 
 /// What the ledger holds, for those who read it.
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;

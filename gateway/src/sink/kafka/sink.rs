@@ -41,8 +41,8 @@ impl Durable for Kafka {
                 lines.clear();
                 documents.write(entry, lines);
                 let is_letter = documents.dead_letters() > letters;
-                let each = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-                for (at, line) in each.enumerate() {
+                let run = entry.run.to_string();
+                for (at, line) in each_line(lines).enumerate() {
                     let (mut value, mut kind) = (line, kind(entry, is_letter));
                     let replaced;
                     if line.len() > bytes_max {
@@ -54,7 +54,7 @@ impl Durable for Kafka {
                         replaced = letter::cut(line, &why, bytes_max);
                         (value, kind) = (replaced.as_slice(), "deadletter");
                     }
-                    let headers = headers(entry, kind, at as u64);
+                    let headers = headers(entry, &run, kind, at as u64);
                     sending.record(Record { key: entry.device.as_str(), headers, value })?;
                 }
             }
@@ -81,18 +81,28 @@ fn kind(entry: &Entry, is_letter: bool) -> &'static str {
     }
 }
 
-fn headers(entry: &Entry, kind: &str, at: u64) -> OwnedHeaders {
+/// The documents, each without its newline.
+fn each_line(documents: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut from = 0;
+    memchr::memchr_iter(b'\n', documents).map(move |end| {
+        let line = documents.get(from..end).unwrap_or_default();
+        from = end + 1;
+        line
+    })
+}
+
+fn headers(entry: &Entry, run: &str, kind: &str, at: u64) -> OwnedHeaders {
     let sequence = match &entry.what {
         What::Start { .. } | What::Notice(_) => entry.end.seq,
         What::Gap { from, .. } => *from,
         What::Block { header, .. } => Seq(header.first.0 + at),
     };
-    let (run, sequence) = (entry.run.to_string(), sequence.to_string());
+    let mut digits = itoa::Buffer::new();
     let named = [
         ("device", entry.device.as_str()),
         ("lane", entry.lane.name()),
-        ("run", &run),
-        ("sequence", &sequence),
+        ("run", run),
+        ("sequence", digits.format(sequence.0)),
         ("kind", kind),
     ];
     let headers = OwnedHeaders::new_with_capacity(named.len());

@@ -30,10 +30,17 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// The beginning of what it says, on one line.
+    /// The beginning of what it says, on one line, and what an operator can do about it where that is known.
     pub(crate) fn text(&self) -> String {
         let text: String = String::from_utf8_lossy(&self.body).chars().take(300).collect();
-        format!("status {}: {}", self.status, text.replace(['\n', '\r'], " "))
+        let hint = match self.status {
+            401 => {
+                "\nhint: search.username and search.password_file, or search.api_key_file, say who the gateway is"
+            }
+            403 => "\nhint: docs/search.md lists what the user must be allowed to do",
+            _ => "",
+        };
+        format!("status {}: {}{hint}", self.status, text.replace(['\n', '\r'], " "))
     }
 
     pub(crate) fn json(&self) -> Result<serde_json::Value, String> {
@@ -92,7 +99,7 @@ impl Client {
                     self.at.store(at, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                Err(error) => reason = format!("{node}: {error}"),
+                Err(error) => reason = told(node, &error),
             }
         }
         Err(reason)
@@ -115,6 +122,16 @@ impl Client {
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
         Ok(Answer { status, body })
     }
+}
+
+/// Why a node gave no answer, with what to do about it where that is known.
+fn told(node: &str, error: &ureq::Error) -> String {
+    let reason = error.to_string();
+    let hint = match reason.contains("invalid peer certificate") {
+        true => "\nhint: search.ca_file names those who vouch for the cluster",
+        false => "",
+    };
+    format!("{node}: {reason}{hint}")
 }
 
 /// What is sent along.

@@ -7,14 +7,16 @@
 //! data/          its ledger and archive
 //! ```
 
+mod page;
+
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use driftlog_gateway::status::Status;
+pub use page::Page;
 use serde::Deserialize;
 
 use crate::access::Access;
@@ -22,8 +24,6 @@ use crate::clock;
 use crate::process::{Process, ProcessError, Programs, run};
 use crate::usage::Usage;
 
-/// Time for a gateway to answer on its page.
-const ANSWER_WAIT: Duration = Duration::from_millis(500);
 /// Time for a gateway to be ready.
 const READY_WAIT: Duration = Duration::from_secs(30);
 /// Time for a gateway to finish its commit and end.
@@ -210,12 +210,12 @@ level = "{log_level}"
     /// # Errors
     /// When it is not within a named time, or has ended.
     pub fn wait_ready(&mut self) -> Result<(), ProcessError> {
-        let web = self.web;
+        let page = self.page();
         let Some(gateway) = self.gateway.as_mut() else { return Ok(()) };
         let mut ended = None;
         let is_ready = clock::wait_until(READY_WAIT, || {
             ended = gateway.ended();
-            ended.is_some() || ask(web, "/readyz").is_ok()
+            ended.is_some() || page.is_ready()
         });
         match ended {
             Some(status) => Err(gateway.error(format!("ended by itself with {status}"))),
@@ -301,10 +301,20 @@ level = "{log_level}"
         for spool in spools {
             command.arg("--spool").arg(spool);
         }
-        let output = run(command)?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let report = text(&output.stdout) + &text(&output.stderr);
-        Ok(Audit { is_kept: output.status.success(), report })
+        Audit::run(command)
+    }
+
+    /// The same over the content of each of these sinks, and of all against each other.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn audit_sinks(&self, sinks: &[&str]) -> io::Result<Audit> {
+        let mut command = self.programs.gateway();
+        command.arg("audit").arg("--config").arg(self.config());
+        sinks.iter().for_each(|sink| {
+            command.args(["--sink", sink]);
+        });
+        Audit::run(command)
     }
 
     /// What `gateway audit --json` says about each lane.
@@ -339,28 +349,6 @@ fn is_plain(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "ndjson")
 }
 
-/// The page of a gateway, whether it runs or not.
-#[derive(Clone, Copy, Debug)]
-pub struct Page(SocketAddr);
-
-impl Page {
-    /// How gateway and devices stand; nothing while it does not answer.
-    #[must_use]
-    pub fn status(self) -> Option<Status> {
-        serde_json::from_str(&ask(self.0, "/status").ok()?).ok()
-    }
-}
-
-impl Page {
-    /// A metric, by its name with its labels; nothing while it does not answer.
-    #[must_use]
-    pub fn metric(self, name: &str) -> Option<f64> {
-        let text = ask(self.0, "/metrics").ok()?;
-        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
-        text.lines().find_map(value)
-    }
-}
-
 /// What an audit said.
 #[derive(Clone, Debug)]
 pub struct Audit {
@@ -368,6 +356,15 @@ pub struct Audit {
     pub is_kept: bool,
     /// What it printed.
     pub report: String,
+}
+
+impl Audit {
+    fn run(command: Command) -> io::Result<Self> {
+        let output = run(command)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let report = text(&output.stdout) + &text(&output.stderr);
+        Ok(Self { is_kept: output.status.success(), report })
+    }
 }
 
 /// What an audit says about one lane, as far as more than its verdict is asked for.
@@ -379,19 +376,4 @@ pub struct LaneAudit {
     pub declared_but_present: u64,
     /// Notices by name, and how many.
     pub notices: Vec<(String, u64)>,
-}
-
-/// The body of a page of the gateway.
-fn ask(web: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&web, ANSWER_WAIT)?;
-    stream.set_read_timeout(Some(ANSWER_WAIT))?;
-    // HTTP/1.0: the answer comes in one piece and ends with the connection.
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: gateway\r\n\r\n").as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    match head.lines().next() {
-        Some(first) if first.contains(" 200 ") => Ok(body.to_owned()),
-        first => Err(io::Error::other(format!("{path}: {first:?}"))),
-    }
 }
