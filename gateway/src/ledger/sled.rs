@@ -8,6 +8,8 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::{Ledger, LedgerError, Pair, Write};
 
@@ -15,6 +17,10 @@ use super::{Ledger, LedgerError, Pair, Write};
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of one of sled's own segments.
 const SEGMENT_BYTES: usize = 512 * 1024;
+/// How often a ledger is tried again that another has open, and after how long: one that was just
+/// closed is held by sled's threads for a moment more when the machine is busy.
+const LOCK_TRIES: u32 = 20;
+const LOCK_WAIT: Duration = Duration::from_millis(100);
 /// How the name of a snapshot ends that sled has not finished.
 const UNFINISHED: &str = "generating";
 /// The key of the layout's version.
@@ -38,13 +44,20 @@ impl SledLedger {
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
         remove_unfinished_snapshots(folder)?;
         let failed = |error: sled::Error| open_error(folder, &error);
-        let db = sled::Config::new()
+        let config = sled::Config::new()
             .path(folder)
             .cache_capacity(CACHE_BYTES)
             .segment_size(SEGMENT_BYTES)
-            .flush_every_ms(None)
-            .open()
-            .map_err(failed)?;
+            .flush_every_ms(None);
+        let mut db = config.open();
+        for _ in 0..LOCK_TRIES {
+            if !db.as_ref().is_err_and(is_locked) {
+                break;
+            }
+            thread::sleep(LOCK_WAIT);
+            db = config.open();
+        }
+        let db = db.map_err(failed)?;
         match db.get(VERSION_KEY).map_err(failed)?.as_deref() {
             Some([VERSION]) => {}
             None => {
@@ -90,12 +103,16 @@ fn remove_unfinished_snapshots(folder: &Path) -> Result<(), LedgerError> {
 
 fn open_error(folder: &Path, error: &sled::Error) -> LedgerError {
     let text = error.to_string();
-    let hint = if text.contains("lock") {
+    let hint = if is_locked(error) {
         "\nhint: another driftlog-gateway has it open; stop that one first"
     } else {
         ""
     };
     LedgerError { operation: "open", reason: format!("{}: {text}{hint}", folder.display()) }
+}
+
+fn is_locked(error: &sled::Error) -> bool {
+    error.to_string().contains("lock")
 }
 
 fn read_error(error: sled::Error) -> LedgerError {

@@ -389,3 +389,15 @@ fn what_decompresses_to_another_length_than_announced_is_refused() {
         assert_eq!(result.err(), Some(Malformed::Compression));
     }
 }
+
+#[test]
+fn a_stream_that_decompresses_to_another_length_than_announced_is_refused() {
+    // One entry of text and one symbol: what the frames hold does not matter.
+    let payload = [20, 3, 30, 3, 0, 0, 0, 0, 0, 0];
+    let packed = Packed { codec: Codec::Strong, raw_bytes: 40, bytes: payload.len() };
+    for bytes in [0, 19, 21, 29, usize::MAX] {
+        let mut scratch = Scratch::new();
+        let result = unpack(&header(0, 1, packed), &payload, &mut Liar(bytes), &mut scratch);
+        assert_eq!(result.err(), Some(Malformed::Compression), "{bytes} bytes");
+    }
+}

@@ -60,7 +60,7 @@ const fn plain(name: &'static str, program: Program) -> Check {
 const PAIR: &str = "every_sealed_record_comes_out_once_and_in_order_or_is_declared_lost";
 
 /// All checks, in the order of their cost.
-pub(super) const CHECKS: [Check; 14] = [
+pub(super) const CHECKS: [Check; 15] = [
     Check {
         name: "sim",
         program: Program { package: "driftlog-tests", suite: Some("driftlog"), is_binary: true },
@@ -92,6 +92,7 @@ pub(super) const CHECKS: [Check; 14] = [
     plain("storage", suite("driftlog-gateway", "storage")),
     plain("clock", suite("driftlog-proto", "clock")),
     plain("wire", suite("driftlog-proto", "wire")),
+    plain("lines", suite("driftlog-proto", "lines")),
     plain("agent", own("driftlog-agent")),
     plain("gateway", own("driftlog-gateway")),
     plain("proto", own("driftlog-proto")),
