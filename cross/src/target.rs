@@ -1,0 +1,62 @@
+//! What is built for whom.
+
+/// A kind of machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Armv7,
+    Aarch64,
+    X86_64,
+}
+
+/// A program, and how it is built.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) package: &'static str,
+    pub(crate) profile: &'static str,
+    /// For what is written in C.
+    pub(crate) c_flags: &'static str,
+}
+
+/// Parts of zstd that no agent uses: its strategies above level 3's, and a second way to decompress, which
+/// only `spool export` does there. What is left is the same code with the same output.
+const SMALL_ZSTD: &str = "-DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_LAZY_BLOCK_COMPRESSOR \
+    -DZSTD_EXCLUDE_LAZY2_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTLAZY2_BLOCK_COMPRESSOR \
+    -DZSTD_EXCLUDE_BTOPT_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTULTRA_BLOCK_COMPRESSOR \
+    -DHUF_FORCE_DECOMPRESS_X1 -DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT -DZSTD_STRIP_ERROR_STRINGS";
+
+/// The device's own: small before fast.
+const AGENT: Recipe = Recipe { package: "driftlog-agent", profile: "device", c_flags: SMALL_ZSTD };
+/// What writes logs in the virtual device.
+const WRITER: Recipe = Recipe { package: "driftlog-writer", profile: "device", c_flags: "" };
+/// On the shore: fast before small. Without Kafka: librdkafka and OpenSSL are not built here.
+const GATEWAY: Recipe = Recipe { package: "driftlog-gateway", profile: "shore", c_flags: "" };
+
+impl Target {
+    pub(crate) const ALL: [Self; 3] = [Self::Armv7, Self::Aarch64, Self::X86_64];
+
+    /// What people call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Armv7 => "armv7",
+            Self::Aarch64 => "aarch64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+
+    /// What the compiler calls it.
+    pub(crate) const fn triple(self) -> &'static str {
+        match self {
+            Self::Armv7 => "armv7-unknown-linux-musleabihf",
+            Self::Aarch64 => "aarch64-unknown-linux-musl",
+            Self::X86_64 => "x86_64-unknown-linux-musl",
+        }
+    }
+
+    /// What is built for it.
+    pub(crate) const fn recipes(self) -> &'static [Recipe] {
+        match self {
+            Self::Armv7 => &[AGENT, WRITER],
+            Self::Aarch64 | Self::X86_64 => &[AGENT, GATEWAY],
+        }
+    }
+}
