@@ -25,7 +25,7 @@ pub(crate) fn build(place: &Place, target: Target) -> io::Result<Vec<Built>> {
     fs::create_dir_all(&folder)?;
     let build = |recipe: &Recipe| {
         let binary = compile(place, target, recipe)?;
-        let name = recipe.package;
+        let name = recipe.name;
         let (stripped, symbols) = (folder.join(name), folder.join(format!("{name}.symbols")));
         fs::copy(binary, &symbols)?;
         strip(place, &symbols, &stripped)?;
@@ -42,6 +42,9 @@ fn compile(place: &Place, target: Target, recipe: &Recipe) -> io::Result<PathBuf
     command.args(["--package", recipe.package, "--profile", recipe.profile, "--target", target.triple()]);
     command.arg("--target-dir").arg(&folder);
     command.args(["-Zbuild-std=std,panic_abort"]);
+    if !recipe.is_whole {
+        command.arg("--no-default-features");
+    }
     if recipe.profile == "device" {
         command.arg("-Zbuild-std-features=optimize_for_size");
     }
