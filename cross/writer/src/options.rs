@@ -22,9 +22,11 @@ pub(crate) struct Options {
     pub(crate) rotate_bytes: u64,
     /// So many rotated files are kept.
     pub(crate) kept: usize,
+    /// Lines to write in place of numbered ones, again and again.
+    pub(crate) input: Option<PathBuf>,
     /// Whether each line is synced before its number is said.
     pub(crate) is_synced: bool,
-    /// Whether nothing is said.
+    /// Whether nothing is said of single lines.
     pub(crate) is_silent: bool,
 }
 
@@ -39,6 +41,7 @@ impl Default for Options {
             urgent_every: 0,
             rotate_bytes: 1 << 20,
             kept: 8,
+            input: None,
             is_synced: true,
             is_silent: false,
         }
@@ -57,6 +60,7 @@ impl Options {
             match name.as_str() {
                 "no-sync" => options.is_synced = false,
                 "silent" => options.is_silent = true,
+                "input" => options.input = Some(parser.value().map_err(bad)?.into()),
                 "folder" => options.folder = parser.value().map_err(bad)?.into(),
                 name => {
                     let number: u64 = parser.value().and_then(|value| value.parse()).map_err(bad)?;
@@ -84,7 +88,7 @@ mod tests {
     #[test]
     fn every_option_is_understood_and_others_are_refused() {
         let parse = |args: &str| Options::parse(args.split_ascii_whitespace().map(OsString::from));
-        let args = "--folder /l --mark 3 --lines 9 --rate 50 --filling 7 --urgent-every 5 --rotate-bytes 99 --kept 2 --no-sync --silent";
+        let args = "--folder /l --mark 3 --lines 9 --rate 50 --filling 7 --urgent-every 5 --rotate-bytes 99 --kept 2 --input i --no-sync --silent";
         let all = Options {
             folder: "/l".into(),
             mark: 3,
@@ -94,6 +98,7 @@ mod tests {
             urgent_every: 5,
             rotate_bytes: 99,
             kept: 2,
+            input: Some("i".into()),
             is_synced: false,
             is_silent: true,
         };
