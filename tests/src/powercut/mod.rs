@@ -122,7 +122,7 @@ fn write_table(verdicts: &[Verdict], out: &mut dyn Write) -> io::Result<()> {
             count.stated_bytes,
             count.disordered,
         ];
-        let mut row = vec![format!("{number}: {}", verdict.overflow)];
+        let mut row = vec![format!("{number}: {}", verdict.kind)];
         row.extend(numbers.map(|number| number.to_string()));
         let notices: Vec<_> = count.notices.iter().map(|(name, times)| format!("{name} {times}")).collect();
         row.push(if notices.is_empty() { "-".to_owned() } else { notices.join(", ") });

@@ -16,10 +16,10 @@ usage: cargo powercut [-- OPTIONS]    or    driftlog powercut [OPTIONS]
   --help        this text
 
 The kernel, the tools and the programs for ARM are fetched and built first, where they are not there.
-In a device a writer appends numbered lines, syncs each and says its number on the console; in some boots
-it does not sync. Files are rotated; spools are of 1 MiB and run full in some boots (machines with an even
-number pause their sources then, the others drop the oldest); the gateway is away in some; some cuts come
-while the agent recovers. A failed run leaves its folder, with every console.
+In a device a writer appends numbered lines, syncs each and says its number on the console; on the
+machines 1 and 2 of each four it does not in some boots. Files are rotated; spools are of 1 MiB and run full in some boots
+(machines with an even number pause their sources then, the others drop the oldest); the gateway is away in
+some; some cuts come while the agent recovers. A failed run leaves its folder, with every console.
 
 exit codes: 0 the promise was kept, 1 not so, 2 wrong usage
 ";

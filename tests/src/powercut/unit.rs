@@ -32,6 +32,8 @@ pub(super) struct Unit {
     shore: Shore,
     plans: Plans,
     overflow: &'static str,
+    /// Whether its writer syncs in every boot.
+    is_synced: bool,
     said: Said,
     folder: PathBuf,
 }
@@ -46,6 +48,7 @@ impl Unit {
             shore,
             plans: Plans::new(seed.wrapping_mul(1_000).wrapping_add(number)),
             overflow: if number.is_multiple_of(2) { "pause-sources" } else { "drop-oldest" },
+            is_synced: matches!(number % 4, 0 | 3),
             said: Said::default(),
             folder: folder.to_owned(),
         })
@@ -53,7 +56,8 @@ impl Unit {
 
     /// One boot, and the cut that ends it. Returns what kind it was.
     pub(super) fn cut(&mut self) -> io::Result<String> {
-        let plan = self.plans.draw();
+        let mut plan = self.plans.draw();
+        plan.is_synced |= self.is_synced;
         if plan.has_shore {
             self.shore.start()?;
             self.shore.wait_ready()?;
@@ -100,7 +104,9 @@ impl Unit {
     /// Counts.
     pub(super) fn judge(&self) -> io::Result<Verdict> {
         let cuts = self.machine.boots().saturating_sub(1);
-        Verdict::reach(&self.shore, &self.said, cuts, self.overflow, &self.folder)
+        let writer = if self.is_synced { "synced" } else { "not always synced" };
+        let name = format!("{}, {writer}", self.overflow);
+        Verdict::reach(&self.shore, &self.said, cuts, (name, self.overflow == "drop-oldest"), &self.folder)
     }
 
     /// Switches it on and waits until it is up.
