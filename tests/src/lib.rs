@@ -3,7 +3,7 @@
 //!
 //! The binary `driftlog` runs itself again as agent or gateway, so that kill -9 is real and
 //! nothing else has to be built or installed. [`demo`] shows it, [`figures`] measures it, [`sim`],
-//! [`chaos`] and the suites in `tests/` try to break it, [`planted`] proves that they would notice.
+//! [`chaos`], [`powercut`] and the suites in `tests/` try to break it, [`planted`] proves that they would notice.
 
 pub mod access;
 pub mod chaos;
@@ -14,9 +14,12 @@ pub mod count;
 pub mod demo;
 pub mod device;
 pub mod figures;
+pub mod image;
+pub mod machine;
 pub mod place;
 pub mod planted;
 pub mod ports;
+pub mod powercut;
 pub mod process;
 pub mod proxy;
 pub mod rebuilt;

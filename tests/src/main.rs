@@ -14,6 +14,8 @@ usage: driftlog WHAT [OPTIONS]
   demo       real agents and a real gateway through cut networks, kill -9 and wrong clocks
   chaos      the same with real brokers, full disks and every other fault, round after round
   figures    what it costs: processor, memory, flash, wire
+  image      a virtual ARM device that logs, and a gateway at which the lines arrive
+  powercut   the same with a whole ARM device, whose power is cut
   planted    deliberate bugs, and which check catches each
   sim        the real cores in simulated worlds that fail in every way
   agent      what driftlog-agent is
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
         Some("gateway") => driftlog_gateway::cli::main(std::iter::once(what).chain(args)),
         Some("figures") => driftlog_tests::figures::main(after_dashes(args)),
         Some("planted") => driftlog_tests::planted::main(after_dashes(args)),
+        Some("image") => driftlog_tests::image::main(after_dashes(args)),
+        Some("powercut") => driftlog_tests::powercut::main(after_dashes(args)),
         Some("sim") => driftlog_tests::sim::main(after_dashes(args)),
         Some("floor") => driftlog_tests::figures::floor::main(args),
         Some("producer") => driftlog_tests::figures::producer::main(args),

@@ -61,6 +61,13 @@ impl Programs {
         Self { agent: vec![agent.as_os_str().to_owned()], ..self }
     }
 
+    /// The same, but the agent is this command: a program and its first arguments, with spaces between
+    /// them. So an agent for another processor runs under an emulator.
+    #[must_use]
+    pub fn with_agent_command(self, words: &str) -> Self {
+        Self { agent: words.split_ascii_whitespace().map(OsString::from).collect(), ..self }
+    }
+
     /// A command that is the agent.
     #[must_use]
     pub fn agent(&self) -> Command {

@@ -60,7 +60,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 
 /// Whether this is meant as a path; `gateway/generation` is a key of the ledger.
 fn is_path_of_code(span: &str) -> bool {
-    let tops = ["proto/", "agent/", "gateway/", "tests/", "docs/", ".ci/"];
+    let tops = ["proto/", "agent/", "gateway/", "tests/", "cross/", "docs/", ".ci/"];
     let below = tops.iter().find_map(|top| span.strip_prefix(top));
     let is_path = |below: &str| below.is_empty() || below.starts_with("src") || below.contains(['/', '.']);
     below.is_some_and(is_path) && !span.contains(['*', '<', ' ', '…'])

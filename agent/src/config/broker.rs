@@ -106,6 +106,10 @@ fn parse_url(url: &str) -> Result<Address, (&'static str, String)> {
     const EXAMPLE: &str = "for example mqtt://10.0.0.1:1883 or mqtts://broker.example.com:8883";
     let (is_tls, rest) = match url.split_once("://") {
         Some(("mqtt" | "tcp", rest)) => (false, rest),
+        Some(("mqtts" | "ssl", _)) if cfg!(not(feature = "tls")) => {
+            let hint = "use mqtt:// on a network that can be trusted, or an agent that is built with TLS";
+            return Err(("this agent is built without TLS", hint.to_owned()));
+        }
         Some(("mqtts" | "ssl", rest)) => (true, rest),
         _ => return Err(("it must begin with mqtt:// or mqtts://", EXAMPLE.to_owned())),
     };

@@ -286,6 +286,7 @@ fn what_is_not_toml_is_shown_with_its_line() {
     assert_eq!(error.lines().count(), 1, "{error}");
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn certificates_and_passwords_are_read_while_the_configuration_is_checked() {
     let dir = tempfile::tempdir().unwrap();
@@ -343,5 +344,15 @@ fn certificates_and_passwords_are_read_while_the_configuration_is_checked() {
              error: agent.toml:3: `broker.password_file`: cannot read {missing}: No such file or directory (os error 2)\n\
              hint: the agent's user must be allowed to read it"
         ),
+    );
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn an_agent_without_tls_refuses_an_encrypted_broker_and_says_why() {
+    refused(
+        &broker("").replace("mqtt://", "mqtts://"),
+        "error: agent.toml:2: `broker.url` is \"mqtts://broker\": this agent is built without TLS\n\
+         hint: use mqtt:// on a network that can be trusted, or an agent that is built with TLS",
     );
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
+#[cfg(feature = "tls")]
+use rumqttc::TlsError;
 use rumqttc::mqttbytes::Error as PacketError;
-use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError};
+use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
 
 use super::mqtt::FLUSH_WAIT;
 use crate::config::BrokerConfig;
@@ -21,7 +23,9 @@ impl fmt::Display for Explained<'_> {
         match self.error {
             ConnectionError::Io(error) => write_io(f, error),
             // rustls hands its own error through the stream as an I/O error.
+            #[cfg(feature = "tls")]
             ConnectionError::Tls(TlsError::Io(error)) => write!(f, "TLS: {error}"),
+            #[cfg(feature = "tls")]
             ConnectionError::Tls(error) => write!(f, "{error}"),
             ConnectionError::NetworkTimeout => {
                 write!(f, "no answer within {} s", self.config.connect_timeout_s)

@@ -9,6 +9,10 @@ mod closings;
 mod explain;
 mod in_flight;
 pub mod mqtt;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "without_tls.rs"]
 pub(crate) mod tls;
 
 use std::fmt;

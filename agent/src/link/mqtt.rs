@@ -15,7 +15,7 @@ use driftlog_proto::ids::{DeviceId, RunId};
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS, SubscribeFilter,
-    SubscribeReasonCode, Transport,
+    SubscribeReasonCode,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -292,8 +292,7 @@ impl Connector {
             options.set_credentials(username, self.password()?);
         }
         if let Some(files) = &config.tls {
-            let client = tls::client_config(files, &self.clock).map_err(|error| self.reason(&error))?;
-            options.set_transport(Transport::tls_with_config(client.into()));
+            options.set_transport(tls::transport(files, &self.clock).map_err(|error| self.reason(&error))?);
         }
         Ok(options)
     }

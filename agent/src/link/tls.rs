@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftlog_proto::time::ClockState;
+use rumqttc::Transport;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -81,8 +82,13 @@ pub(crate) fn check_client(cert: &Path, key: &Path) -> Result<(), TlsError> {
     }
 }
 
-/// The configuration for one connection; reads the files anew, so that a renewed certificate counts.
-pub(crate) fn client_config(files: &TlsFiles, clock: &Arc<Clock>) -> Result<ClientConfig, TlsError> {
+/// The way for one connection; reads the files anew, so that a renewed certificate counts.
+pub(crate) fn transport(files: &TlsFiles, clock: &Arc<Clock>) -> Result<Transport, TlsError> {
+    Ok(Transport::tls_with_config(client_config(files, clock)?.into()))
+}
+
+/// The configuration for one connection.
+fn client_config(files: &TlsFiles, clock: &Arc<Clock>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let ca = files.ca.as_deref();
     let named = ca.unwrap_or(Path::new("/etc/ssl"));

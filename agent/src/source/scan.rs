@@ -294,10 +294,12 @@ impl<F: Files> Sources<F> {
         }
     }
 
-    /// A file of which nothing was read and that stands where another stood is read after it.
+    /// A file of which nothing was read and that stands where another stood is read after it. It may have a
+    /// key: that of a line which went to the urgent lane before an agent ended.
     fn wait_for(&mut self, path: &str, key: u64) {
         for (_, entry) in self.table.iter_mut() {
-            let is_successor = entry.key.is_none() && entry.after.is_none() && entry.cursor.path == path;
+            let is_unread = entry.cursor.here == Anchor::START && entry.key != Some(key);
+            let is_successor = is_unread && entry.after.is_none() && entry.cursor.path == path;
             if is_successor {
                 entry.after = Some(After { key, until_sealed: false });
             }

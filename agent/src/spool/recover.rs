@@ -323,7 +323,9 @@ fn declare<D: Disk>(
     }
     for (at, pair) in live.windows(2).enumerate() {
         let [before, after] = pair else { continue };
-        if after.header.previous != before.header.index {
+        // Files of what is acknowledged are removed one by one, and some stay as spares.
+        let is_needed = log.key(&log.base) < log.key(&after.header.first);
+        if is_needed && after.header.previous != before.header.index {
             let end = last_end(disk, log, at);
             if log.key(&end) < log.key(&after.header.first) {
                 report.missing_segments += 1;

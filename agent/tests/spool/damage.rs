@@ -432,6 +432,24 @@ fn a_header_with_an_index_that_nothing_can_follow_is_none() {
     assert_eq!(records(&walk(&mut spool)), 2, "what was appended is the end of the log");
 }
 
+/// Power cuts of a virtual device: files of what was acknowledged had been removed and older ones kept as spares,
+/// and the agent said that its flash had lost what was durable.
+#[test]
+fn a_file_that_was_removed_because_all_of_it_is_acknowledged_is_not_missing() {
+    for blocks in 80..100 {
+        let mut spool = filled(roomy(), &[], blocks);
+        let before = files(&spool.disk_mut().clone()).len();
+        let end = spool.next_durable();
+        spool.trim(&end);
+        append(&mut spool, 1, 100).unwrap();
+        append(&mut spool, 1, 100).unwrap();
+        let disk = spool.into_disk();
+        assert!(files(&disk).len() < before, "{blocks}: what is more than the spares was removed");
+        let spool = open(disk, roomy(), 2);
+        assert_eq!(spool.recovery().missing_segments, 0, "{blocks}");
+    }
+}
+
 /// Found by fuzzing `spool export`: headers that are whole and contradict each other, after which records that
 /// are whole, declared and damaged did not add up to those of the log.
 #[test]

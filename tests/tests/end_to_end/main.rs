@@ -3,7 +3,8 @@
 //! byte for byte, and audited.
 //!
 //! `DRIFTLOG_ROUNDS` (20 unless set) says how often the suites in [`kill`] kill; `DRIFTLOG_SEED`
-//! (1 unless set) says when.
+//! (1 unless set) says when. `DRIFTLOG_AGENT` is the command of another agent, such as `qemu-arm-static
+//! /path/of/driftlog-agent` for one that is built for ARM.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 

@@ -134,9 +134,13 @@ impl World {
     }
 }
 
-/// The binary that all processes are.
+/// The binary that all processes are, unless `DRIFTLOG_AGENT` names another agent.
 pub(crate) fn programs() -> Programs {
-    Programs::in_one(Path::new(env!("CARGO_BIN_EXE_driftlog")))
+    let programs = Programs::in_one(Path::new(env!("CARGO_BIN_EXE_driftlog")));
+    match std::env::var("DRIFTLOG_AGENT") {
+        Ok(words) => programs.with_agent_command(&words),
+        Err(_) => programs,
+    }
 }
 
 /// Appends numbered lines to a file, which need not be there yet.

@@ -64,6 +64,39 @@ fn a_file_renamed_while_the_agent_was_down_is_read_to_its_end_first() {
     });
 }
 
+/// Power cut of a virtual device: a line of the new file had gone to the urgent lane, so that it had a cursor at
+/// its beginning; then its lines came before the last one of the old file.
+#[test]
+fn a_new_file_whose_urgent_line_is_durable_waits_for_the_rest_of_the_old_one_all_the_same() {
+    for is_reboot in [false, true] {
+        let mut rig = rig(&["/log/a.log*"]);
+        rig.files.append("/log/a.log", &lines("old", 0..200));
+        rig.drain();
+        rig.files.append("/log/a.log", &lines("old", 200..205));
+        rig.files.rename("/log/a.log", "/log/a.log.1");
+        rig.files.append("/log/a.log", &lines("new", 0..5));
+        rig.pass_ms(10_000);
+        rig.poll(usize::MAX);
+        let mut first = std::mem::take(&mut rig.cursors);
+        let known: Vec<u64> = first.keys().copied().collect();
+        let is_new = |key: u64| !known.contains(&key);
+        rig.sources()
+            .first_cursors(is_new, |key, bytes| assert!(first.insert(key, bytes.to_vec()).is_none()));
+        assert_eq!(first.len(), 2);
+        rig.cursors = first;
+        if is_reboot {
+            rig.reboot();
+        } else {
+            rig.kill();
+        }
+        rig.start();
+        rig.drain();
+        rig.assert_contents(&[&lines("old", 0..205), &lines("new", 0..5)]);
+        let first_new = rig.sealed.iter().position(|r| r.body.starts_with(b"new")).unwrap();
+        assert!(rig.sealed[first_new..].iter().all(|r| r.body.starts_with(b"new")), "reboot {is_reboot}");
+    }
+}
+
 #[test]
 fn a_file_renamed_twice_while_the_agent_was_down_is_found() {
     each_way(|rig, pattern| {
