@@ -324,12 +324,12 @@ impl Reference {
         let number = if zigzag % 2 == 0 { last + half as i128 } else { last - half as i128 - 1 };
         let number = number.rem_euclid(1 << 64) as u64;
         self.columns[column].last = number;
-        Some(match form {
+        let digits = match form {
             0..=19 => format!("{number:0width$}", width = usize::from(form)),
             32..=48 => format!("{number:0width$x}", width = usize::from(form - 32)),
             _ => format!("{number:0width$X}", width = usize::from(form - 64)),
-        })
-        .map(String::into_bytes)
+        };
+        Some(digits.into_bytes())
     }
 }
 
