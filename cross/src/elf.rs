@@ -103,7 +103,8 @@ mod tests {
         let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let found = functions(&file);
         assert!(found.len() > 1_000, "{}", found.len());
-        assert!(found.iter().any(|(name, _)| name.contains("the_functions_of_this_very_test_are_found")));
+        // Which of them stand by themselves is the compiler's affair.
+        assert!(found.iter().any(|(name, _)| name.contains("driftlog_cross")));
     }
 
     #[test]
