@@ -9,6 +9,9 @@ use std::process::Command;
 use crate::place::{Place, run};
 use crate::target::{Recipe, Target};
 
+/// Small before fast; see the root `Cargo.toml`.
+const PROFILE: &str = "device";
+
 /// A program that was built.
 #[derive(Clone, Debug)]
 pub(crate) struct Built {
@@ -39,20 +42,17 @@ fn compile(place: &Place, target: Target, recipe: &Recipe) -> io::Result<PathBuf
     let folder = place.cross.join("build");
     let mut command = Command::new(place.cross.join("tools/bin/cargo-zigbuild"));
     command.current_dir(&place.root).args(["zigbuild", "--locked", "--quiet"]);
-    command.args(["--package", recipe.package, "--profile", recipe.profile, "--target", target.triple()]);
+    command.args(["--package", recipe.package, "--profile", PROFILE, "--target", target.triple()]);
     command.arg("--target-dir").arg(&folder);
-    command.args(["-Zbuild-std=std,panic_abort"]);
+    command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
     if !recipe.is_whole {
         command.arg("--no-default-features");
     }
-    if recipe.profile == "device" {
-        command.arg("-Zbuild-std-features=optimize_for_size");
-    }
     // Stripped afterwards, so that the symbols are there for the report.
-    command.arg("--config").arg(format!("profile.{}.strip=false", recipe.profile));
+    command.arg("--config").arg(format!("profile.{PROFILE}.strip=false"));
     prepare(&mut command, place, recipe)?;
     run(&mut command, &format!("{} for {} cannot be built", recipe.package, target.name()))?;
-    Ok(folder.join(target.triple()).join(recipe.profile).join(recipe.package))
+    Ok(folder.join(target.triple()).join(PROFILE).join(recipe.package))
 }
 
 /// The environment: nothing of the caller's flags, and no path of this machine in what comes out.

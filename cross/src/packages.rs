@@ -15,9 +15,7 @@ pub(crate) fn make(place: &Place, targets: &[Target]) -> io::Result<()> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    for program in ["driftlog-agent", "driftlog-gateway"] {
-        materials::write(place, program, targets, &folder)?;
-    }
+    materials::write(place, "driftlog-agent", targets, &folder)?;
     let mut command = Command::new(place.root.join("cross/packages/build"));
     command.args(targets.iter().map(|target| target.name()));
     run(&mut command, "the packages cannot be made")

@@ -14,7 +14,6 @@ pub(crate) struct Recipe {
     /// What the result is called.
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,
-    pub(crate) profile: &'static str,
     /// Whether the features that are the default are in it.
     pub(crate) is_whole: bool,
     /// For what is written in C.
@@ -29,25 +28,12 @@ const SMALL_ZSTD: &str = "-DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_
     -DHUF_FORCE_DECOMPRESS_X1 -DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT -DZSTD_STRIP_ERROR_STRINGS";
 
 /// The device's own: small before fast.
-const AGENT: Recipe = Recipe {
-    name: "driftlog-agent",
-    package: "driftlog-agent",
-    profile: "device",
-    is_whole: true,
-    c_flags: SMALL_ZSTD,
-};
+const AGENT: Recipe =
+    Recipe { name: "driftlog-agent", package: "driftlog-agent", is_whole: true, c_flags: SMALL_ZSTD };
 /// Without TLS, for flash of 8 MB and a network that can be trusted.
 const MINIMAL_AGENT: Recipe = Recipe { name: "driftlog-agent-minimal", is_whole: false, ..AGENT };
 /// What writes logs in the virtual device.
 const WRITER: Recipe = Recipe { name: "driftlog-writer", package: "driftlog-writer", c_flags: "", ..AGENT };
-/// On the shore: fast before small. Without Kafka: librdkafka and OpenSSL are not built here.
-const GATEWAY: Recipe = Recipe {
-    name: "driftlog-gateway",
-    package: "driftlog-gateway",
-    profile: "shore",
-    is_whole: true,
-    c_flags: "",
-};
 
 impl Target {
     pub(crate) const ALL: [Self; 3] = [Self::Armv7, Self::Aarch64, Self::X86_64];
@@ -74,7 +60,7 @@ impl Target {
     pub(crate) const fn recipes(self) -> &'static [Recipe] {
         match self {
             Self::Armv7 => &[AGENT, MINIMAL_AGENT, WRITER],
-            Self::Aarch64 | Self::X86_64 => &[AGENT, GATEWAY],
+            Self::Aarch64 | Self::X86_64 => &[AGENT],
         }
     }
 }

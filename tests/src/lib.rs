@@ -16,6 +16,7 @@ pub mod device;
 pub mod figures;
 pub mod image;
 pub mod machine;
+pub mod onboard;
 pub mod place;
 pub mod planted;
 pub mod ports;

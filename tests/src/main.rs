@@ -15,6 +15,7 @@ usage: driftlog WHAT [OPTIONS]
   chaos      the same with real brokers, full disks and every other fault, round after round
   figures    what it costs: processor, memory, flash, wire
   image      a virtual ARM device that logs, and a gateway at which the lines arrive
+  onboard    what the agent costs on a virtual ARM device: flash and memory
   powercut   the same with a whole ARM device, whose power is cut
   planted    deliberate bugs, and which check catches each
   sim        the real cores in simulated worlds that fail in every way
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Some("figures") => driftlog_tests::figures::main(after_dashes(args)),
         Some("planted") => driftlog_tests::planted::main(after_dashes(args)),
         Some("image") => driftlog_tests::image::main(after_dashes(args)),
+        Some("onboard") => driftlog_tests::onboard::main(after_dashes(args)),
         Some("powercut") => driftlog_tests::powercut::main(after_dashes(args)),
         Some("sim") => driftlog_tests::sim::main(after_dashes(args)),
         Some("floor") => driftlog_tests::figures::floor::main(args),
