@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use driftlog_agent::pipeline::{NOTICE_PATH, Pipeline, PipelineConfig};
+use driftlog_agent::pipeline::{Cpu, NOTICE_PATH, Pipeline, PipelineConfig};
 use driftlog_agent::source::{FileSource, Patterns, SimFiles, Sources, SourcesConfig};
 use driftlog_agent::spool::disk::SimDisk;
 use driftlog_agent::spool::{Spool, SpoolConfig};
@@ -22,7 +22,7 @@ use driftlog_gateway::decompress::Zstd;
 use driftlog_proto::block::{Scratch, Severity, unpack};
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, Gap, ItemHeader};
-use driftlog_proto::limits::{MESSAGE_BYTES_MAX, RAW_BYTES_MAX};
+use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use driftlog_proto::message::{
     Ack, AckLane, Down, Echo, Labels, Nack, NackReason, Range, Refusal, Up, decode, encode,
 };
@@ -96,6 +96,7 @@ impl Device {
             delay_offline_ms_max: 10_000,
             in_flight_bytes_max: 8 * 1024,
             urgent_min: has_urgent.then_some(Severity::ERROR),
+            cpu: Cpu::Normal,
         };
         let urgent = has_urgent.then(|| spool(Lane::Urgent));
         let pipeline = Pipeline::new(config, sources, spool(Lane::Bulk), urgent, now);

@@ -17,9 +17,7 @@ use driftlog_proto::block::{
 };
 use driftlog_proto::ids::{BootId, Chain, Lane, RunId, Seq};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader};
-use driftlog_proto::limits::{
-    BLOCK_SOURCES_MAX, PATH_BYTES_MAX, PAYLOAD_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX,
-};
+use driftlog_proto::limits::{BLOCK_SOURCES_MAX, PATH_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX};
 use driftlog_proto::lines::Encoder;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 use libfuzzer_sys::fuzz_target;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use driftlog_agent::status::Status;
 
 use crate::access::Access;
-use crate::broker::{Broker, Kind, Setup};
 use crate::clock;
 use crate::corpus::{Corpus, Style};
 use crate::device::is_done;
 use crate::machine::{Console, Image, Machine};
 use crate::process::Programs;
+use crate::servers::{Broker, Kind, Setup};
 use crate::shore::{GatewaySettings, Shore};
 use crate::table::Table;
 
