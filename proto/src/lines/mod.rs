@@ -6,11 +6,11 @@
 //! A line is its *template*, the text that stays, and its *variables*, the words with a digit.
 //! Each file here is one step:
 //!
-//! 1. [`scan`]: where the variables of a line are.
-//! 2. [`templates`]: each template stands once in the text, and is then known by its number.
-//! 3. [`columns`]: a variable's column is chosen by the words around it, not by its template, so
+//! 1. `scan`: where the variables of a line are.
+//! 2. `templates`: each template stands once in the text, and is then known by its number.
+//! 3. `columns`: a variable's column is chosen by the words around it, not by its template, so
 //!    that `port=` shares one wherever it occurs. A column remembers its last value.
-//! 4. [`symbols`]: one byte for each thing said: which template, what of a column has changed, and
+//! 4. `symbols`: one byte for each thing said: which template, what of a column has changed, and
 //!    the bits of large numbers beside it.
 //!
 //! [`Encoder`] and [`Decoder`] run the same model over the same text, so that nothing about it is

@@ -3,7 +3,7 @@
 //!
 //! Each machine has a gateway of its own. A cut is a boot, some time in which a writer logs, the agent
 //! sends and the gateway may be away, and the end at an instant from the seed. After the last cut the
-//! device is left alone until everything is on shore; then [`judge`] counts.
+//! device is left alone until everything is on shore; then `judge` counts.
 
 mod judge;
 mod lines;
