@@ -13,6 +13,7 @@ pub mod corpus;
 pub mod count;
 pub mod demo;
 pub mod device;
+pub mod exit;
 pub mod figures;
 pub mod image;
 pub mod machine;

@@ -27,7 +27,7 @@ pub enum Cpu {
     Low,
 }
 
-/// What all lanes pack with: about 700 KiB, once.
+/// What all lanes pack with: about 820 KiB, once, of which only what is used is touched.
 pub(super) struct Packing {
     cpu: Cpu,
     zstd: Zstd,
@@ -123,13 +123,13 @@ mod tests {
 
     use super::*;
 
-    fn packer(lines: impl Iterator<Item = String>) -> Packer<Box<[u8]>> {
+    fn packer<L: AsRef<[u8]>>(lines: impl Iterator<Item = L>) -> Packer<Box<[u8]>> {
         let mut packer = Packer::new(vec![0; WORKSPACE_BYTES].into_boxed_slice()).unwrap();
         packer.open(Mono(0));
         packer.source(&Source { path: b"/var/log/pump.log", file: 1 }).unwrap();
         let mut offset = 0;
         for line in lines {
-            let body = line.as_bytes();
+            let body = line.as_ref();
             let (ending, part, format) = (Ending::Newline, Part::Whole, Format::Raw);
             let (mono, severity, cut) = (Mono(0), Severity::INFO, false);
             let record = Record { mono, severity, source: 0, offset, ending, part, cut, format, body };
@@ -155,16 +155,25 @@ mod tests {
         )
     }
 
+    /// Numbers, and words beside which they are little.
+    fn half() -> Packer<Box<[u8]>> {
+        let words =
+            |bits: u64| (0..40).map(|at| if bits >> at & 1 == 0 { 'x' } else { 'y' }).collect::<String>();
+        packer(noise(600).enumerate().map(move |(n, bits)| format!("pump {n} says {}", words(bits))))
+    }
+
     /// Words without a number: templates are of no use.
     fn words() -> Packer<Box<[u8]>> {
         let word = |bits: u64| if bits & 1 == 0 { "ab" } else { "ba" };
-        packer(noise(800).map(|bits| (0..30).map(|at| word(bits >> at)).collect()))
+        packer(noise(800).map(|bits| (0..30).map(|at| word(bits >> at)).collect::<String>()))
     }
 
     fn incompressible() -> Packer<Box<[u8]>> {
-        let byte = |bits: u64| char::from(b'!' + (bits % 90) as u8);
         let mut bits = noise(60_000);
-        packer((0..500).map(move |_| bits.by_ref().take(120).map(byte).collect()))
+        packer(
+            (0..100)
+                .map(move |_| bits.by_ref().take(600).map(|bits| (bits % 256) as u8).collect::<Vec<u8>>()),
+        )
     }
 
     fn codecs(cpu: Cpu, packer: &Packer<Box<[u8]>>, blocks: usize) -> Vec<Codec> {
@@ -182,30 +191,28 @@ mod tests {
     #[test]
     fn what_is_smallest_at_the_trial_is_what_follows() {
         assert_eq!(codecs(Cpu::Normal, &numbers(), 40), vec![Codec::Strong; 40]);
-        let plain = codecs(Cpu::Normal, &words(), 40);
-        assert!(plain.iter().all(|&codec| codec == plain[0]), "{plain:?}");
+        assert_eq!(codecs(Cpu::Normal, &words(), 40), vec![Codec::Zstd; 40]);
     }
 
     #[test]
     fn a_slow_device_takes_the_strong_codec_only_for_a_quarter() {
         let (mut packing, mut out) = (Packing::new(Cpu::Low), vec![0; RAW_BYTES_MAX]);
-        for packer in [numbers(), words(), incompressible()] {
-            let plain = pack(Codec::Zstd, &packer, &mut packing, &mut out).unwrap().bytes;
-            let strong = pack(Codec::Strong, &packer, &mut packing, &mut out).unwrap();
-            let is_worth_it = strong.codec == Codec::Strong && strong.bytes * 4 <= plain * 3;
-            assert_eq!(codecs(Cpu::Low, &packer, 2)[1] == Codec::Strong, is_worth_it);
-        }
+        let mut is_worth_it = |packer| {
+            let plain = pack(Codec::Zstd, packer, &mut packing, &mut out).unwrap().bytes;
+            let strong = pack(Codec::Strong, packer, &mut packing, &mut out).unwrap();
+            strong.codec == Codec::Strong && strong.bytes * 4 <= plain * 3
+        };
+        let (much, little) = (numbers(), half());
+        assert!(is_worth_it(&much) && !is_worth_it(&little));
+        assert_eq!(codecs(Cpu::Low, &much, 2), [Codec::Strong; 2]);
+        assert_eq!(codecs(Cpu::Low, &little, 2), [Codec::Zstd; 2]);
+        assert_eq!(codecs(Cpu::Normal, &little, 2), [Codec::Strong; 2], "it is smaller all the same");
     }
 
     #[test]
     fn what_hardly_gets_smaller_is_stored_until_the_next_trial() {
-        let packer = incompressible();
-        let (mut packing, mut out) = (Packing::new(Cpu::Normal), vec![0; RAW_BYTES_MAX]);
-        let plain = pack(Codec::Zstd, &packer, &mut packing, &mut out).unwrap();
-        let trials = TRIAL_BLOCKS as usize;
-        let codecs = codecs(Cpu::Normal, &packer, trials + 1);
-        let is_stored = plain.bytes * 16 > plain.raw_bytes as usize * 15;
-        assert_eq!(is_stored, codecs[1..trials].iter().all(|&codec| codec == Codec::Stored), "{plain:?}");
+        let blocks = TRIAL_BLOCKS as usize + 2;
+        assert_eq!(codecs(Cpu::Normal, &incompressible(), blocks), vec![Codec::Stored; blocks]);
     }
 
     #[test]

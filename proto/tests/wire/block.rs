@@ -10,7 +10,7 @@ use driftlog_proto::item::BlockHeader;
 use driftlog_proto::limits::{
     BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, PAYLOAD_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX,
 };
-use driftlog_proto::lines::Encoder;
+use driftlog_proto::lines::{Encoder, SYMBOLS_BYTES_MAX, TEXT_BYTES_MAX};
 use driftlog_proto::time::{ClockState, Mono, Unix};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -399,5 +399,23 @@ fn a_stream_that_decompresses_to_another_length_than_announced_is_refused() {
         let mut scratch = Scratch::new();
         let result = unpack(&header(0, 1, packed), &payload, &mut Liar(bytes), &mut scratch);
         assert_eq!(result.err(), Some(Malformed::Compression), "{bytes} bytes");
+    }
+}
+
+#[test]
+fn streams_that_are_announced_beyond_a_limit_are_refused_before_they_are_made() {
+    let varint = |number: usize| {
+        let mut room = [0; 10];
+        postcard::to_slice(&(number as u64), &mut room).unwrap().to_vec()
+    };
+    for (text, rest, limit) in [
+        (TEXT_BYTES_MAX + 1, 10, "TEXT_BYTES_MAX"),
+        (10, RAW_BYTES_MAX + SYMBOLS_BYTES_MAX + 1, "REST_BYTES_MAX"),
+    ] {
+        let payload = [varint(text), varint(1), varint(rest), varint(1), vec![0, 0]].concat();
+        let packed = Packed { codec: Codec::Strong, raw_bytes: 40, bytes: payload.len() };
+        let mut scratch = Scratch::new();
+        let result = unpack(&header(0, 1, packed), &payload, &mut Liar(text), &mut scratch).err();
+        assert_eq!(result, Some(Malformed::Limit(limit)));
     }
 }

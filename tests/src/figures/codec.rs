@@ -27,6 +27,7 @@ use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 use super::{machine, tell};
 use crate::clock;
 use crate::corpus::{Corpus, Style};
+use crate::exit;
 use crate::table::{Table, bytes};
 
 const HELP: &str = "\
@@ -84,9 +85,11 @@ impl Sizes {
 }
 
 /// Runs it; the arguments are those behind `codec`.
-pub(super) fn run(args: impl IntoIterator<Item = OsString>) -> Result<io::Result<()>, String> {
-    let Some(options) = parse(args)? else { return Ok(io::stdout().lock().write_all(HELP.as_bytes())) };
-    Ok(measure(&options))
+pub(super) fn run(args: impl IntoIterator<Item = OsString>) -> Result<io::Result<bool>, String> {
+    Ok(match parse(args)? {
+        Some(options) => measure(&options).map(|()| true),
+        None => exit::help(HELP),
+    })
 }
 
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, String> {

@@ -28,6 +28,7 @@ use haul::Haul;
 use options::{HELP, Options};
 
 use crate::corpus::{Corpus, Feed, Style, read_input};
+use crate::exit;
 use crate::process::Programs;
 use crate::rebuilt;
 use crate::servers::With;
@@ -39,33 +40,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut rest = args.iter().cloned().peekable();
     if rest.next_if(|arg| arg == "codec").is_some() {
-        return ended(codec::run(rest));
+        return exit::code("figures", codec::run(rest));
     }
-    ended(Options::parse(rest).map(|options| match options {
+    let outcome = Options::parse(rest).map(|options| match options {
         Some(options) if options.with.is_some_and(|with| with.has_kafka) && !rebuilt::HAS_KAFKA => {
             Err(rebuilt::with_kafka("figures", &args))
         }
-        Some(options) => run(&options),
-        None => io::stdout().lock().write_all(HELP.as_bytes()),
-    }))
-}
-
-/// Says what went wrong; a problem is one of the arguments.
-fn ended(outcome: Result<io::Result<()>, String>) -> ExitCode {
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(problem) => {
-            let _ = writeln!(io::stderr().lock(), "figures: {problem}");
-            return ExitCode::from(2);
-        }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "figures: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Some(options) => run(&options).map(|()| true),
+        None => exit::help(HELP),
+    });
+    exit::code("figures", outcome)
 }
 
 /// The log that is hauled.

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::compare::read_lines;
+use crate::exit;
 use crate::machine::{Image, Machine};
 use crate::place;
 use crate::process::Programs;
@@ -42,21 +43,11 @@ struct Options {
 /// Builds and boots; the arguments are those behind `image`.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match parse(args) {
-        Ok(Some(options)) => run(&options),
-        Ok(None) => io::stdout().lock().write_all(HELP.as_bytes()),
-        Err(problem) => {
-            let _ = writeln!(io::stderr().lock(), "image: {problem}");
-            return ExitCode::from(2);
-        }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "image: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let outcome = parse(args).map(|options| match options {
+        Some(options) => run(&options).map(|()| true),
+        None => exit::help(HELP),
+    });
+    exit::code("image", outcome)
 }
 
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, String> {

@@ -9,32 +9,23 @@ mod options;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use options::{HELP, Options, What};
 
+use crate::exit;
 use crate::machine::Image;
 use crate::place;
 
 /// Measures; the arguments are those behind `onboard`.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match Options::parse(args) {
-        Ok(Some(options)) => run(&options),
-        Ok(None) => io::stdout().lock().write_all(HELP.as_bytes()),
-        Err(problem) => {
-            let _ = writeln!(io::stderr().lock(), "onboard: {problem}");
-            return ExitCode::from(2);
-        }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "onboard: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let outcome = Options::parse(args).map(|options| match options {
+        Some(options) => run(&options).map(|()| true),
+        None => exit::help(HELP),
+    });
+    exit::code("onboard", outcome)
 }
 
 fn run(options: &Options) -> io::Result<()> {

@@ -34,25 +34,16 @@ use report::Row;
 use run::{Bench, Ran};
 use verdict::Verdict;
 
+use crate::exit;
+
 /// Runs the command; the arguments are those behind `planted`.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match Options::parse(args) {
-        Ok(Some(options)) => run(&options),
-        Ok(None) => io::stdout().lock().write_all(HELP.as_bytes()).map(|()| true),
-        Err(problem) => {
-            let _ = writeln!(io::stderr().lock(), "planted: {problem}");
-            return ExitCode::from(2);
-        }
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "planted: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let outcome = Options::parse(args).map(|options| match options {
+        Some(options) => run(&options),
+        None => exit::help(HELP),
+    });
+    exit::code("planted", outcome)
 }
 
 /// The workspace that this binary was built from.

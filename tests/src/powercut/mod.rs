@@ -23,6 +23,7 @@ use options::{HELP, Options};
 use unit::Unit;
 
 use crate::clock;
+use crate::exit;
 use crate::machine::Image;
 use crate::place;
 use crate::table::Table;
@@ -30,22 +31,11 @@ use crate::table::Table;
 /// Cuts power; the arguments are those behind `powercut`.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match Options::parse(args) {
-        Ok(Some(options)) => run(&options),
-        Ok(None) => io::stdout().lock().write_all(HELP.as_bytes()).map(|()| true),
-        Err(problem) => {
-            let _ = writeln!(io::stderr().lock(), "powercut: {problem}");
-            return ExitCode::from(2);
-        }
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "powercut: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let outcome = Options::parse(args).map(|options| match options {
+        Some(options) => run(&options),
+        None => exit::help(HELP),
+    });
+    exit::code("powercut", outcome)
 }
 
 /// Whether the promise was kept.
