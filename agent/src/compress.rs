@@ -64,14 +64,16 @@ impl Default for Zstd {
 }
 
 impl Compress for Zstd {
-    fn compress(&mut self, frame: Frame, parts: &[&[u8]], out: &mut [u8]) -> Option<usize> {
-        let format = match frame {
-            Frame::Standard => FrameFormat::One,
-            Frame::Bare => FrameFormat::Magicless,
+    fn compress(&mut self, frame: Frame<'_>, parts: &[&[u8]], out: &mut [u8]) -> Option<usize> {
+        let (format, before) = match frame {
+            Frame::Standard => (FrameFormat::One, &[][..]),
+            Frame::Bare(before) => (FrameFormat::Magicless, before),
         };
         // A frame that found no room is unfinished, and while it is nothing can be set.
         self.context.reset(ResetDirective::SessionOnly).ok()?;
         self.context.set_parameter(CParameter::Format(format)).ok()?;
+        // None, when it is empty: whatever was there before is forgotten.
+        self.context.load_dictionary(before).ok()?;
         if let [part] = parts {
             return self.context.compress2(out, part).ok();
         }

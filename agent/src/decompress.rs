@@ -7,7 +7,7 @@ use zstd::zstd_safe::{DCtx, DParameter, FrameFormat, InBuffer, OutBuffer};
 /// block's columns may have.
 const WINDOW_LOG_MAX: u32 = 17;
 
-/// Decompresses payloads of exactly one zstd frame. A frame that asks for a larger window, has a
+/// Decompresses payloads of exactly one zstd frame. A frame that asks for a larger window, names a
 /// dictionary, or is followed by anything is refused. Costs at most 640 KiB, once.
 pub struct Zstd {
     context: DCtx<'static>,
@@ -32,14 +32,16 @@ impl Default for Zstd {
 }
 
 impl Decompress for Zstd {
-    fn decompress(&mut self, frame: Frame, input: &[u8], out: &mut [u8]) -> Option<usize> {
+    fn decompress(&mut self, frame: Frame<'_>, input: &[u8], out: &mut [u8]) -> Option<usize> {
         // Whatever the last payload left behind is gone: a frame begins here.
         self.context.init().ok()?;
-        let format = match frame {
-            Frame::Standard => FrameFormat::One,
-            Frame::Bare => FrameFormat::Magicless,
+        let (format, before) = match frame {
+            Frame::Standard => (FrameFormat::One, &[][..]),
+            Frame::Bare(before) => (FrameFormat::Magicless, before),
         };
         self.context.set_parameter(DParameter::Format(format)).ok()?;
+        // None, when it is empty: whatever was there before is forgotten.
+        self.context.load_dictionary(before).ok()?;
         let mut input_buffer = InBuffer::around(input);
         let mut out_buffer = OutBuffer::around(out);
         loop {

@@ -29,6 +29,8 @@ pub enum Malformed {
     Order,
     /// A codec number that this build does not know.
     Codec(u8),
+    /// A block that refers to others, without them.
+    Reference,
     /// A compressed payload that does not decompress to the announced length.
     Compression,
     /// A block whose columns contradict each other or the header.
@@ -49,6 +51,7 @@ impl fmt::Display for Malformed {
             Self::Run => f.write_str("a run that is 0"),
             Self::Order => f.write_str("places that run backwards"),
             Self::Codec(c) => write!(f, "unknown codec {c}"),
+            Self::Reference => f.write_str("the blocks that it refers to are not there"),
             Self::Compression => f.write_str("the payload does not decompress to its announced length"),
             Self::Columns(which) => write!(f, "the column {which} contradicts the header"),
         }

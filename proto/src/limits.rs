@@ -27,6 +27,12 @@ pub const LINE_BYTES_MAX: usize = 1024 * 1024;
 pub const BLOCK_SOURCES_MAX: usize = 64;
 /// Bytes of a source's path.
 pub const PATH_BYTES_MAX: usize = 512;
+/// Blocks that another may refer to.
+pub const REFERENCE_BLOCKS_MAX: usize = 3;
+/// Bytes of each stream of the blocks referred to that are used: of the last ones, less one byte.
+pub const REFERENCE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of the sealed blocks that another refers to, together.
+pub const REFERENCE_SEALED_BYTES_MAX: usize = 32 * 1024;
 /// Starts that one gap may list.
 pub const GAP_STARTS_MAX: usize = 64;
 /// Gaps of a lane that are not yet acknowledged.

@@ -1,10 +1,12 @@
 //! One lane on the device: its open block, its spool, its sender.
 
+use std::collections::VecDeque;
 use std::fmt::Display;
 
 use driftlog_proto::block::{Packer, WORKSPACE_BYTES};
 use driftlog_proto::ids::{Lane, Place, RunId};
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
+use driftlog_proto::message::Ask;
 use driftlog_proto::sender::Sender;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
@@ -25,6 +27,15 @@ pub(super) struct Opened {
     pub(super) is_pressing: bool,
 }
 
+/// What the gateway asked for.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// A sealed block, once more.
+    Again(Vec<u8>),
+    /// It is there no longer.
+    Gone(Ask),
+}
+
 /// A lane's way out.
 pub(super) struct LaneOut<D: Disk> {
     pub(super) lane: Lane,
@@ -34,6 +45,10 @@ pub(super) struct LaneOut<D: Disk> {
     pub(super) choice: Choice,
     pub(super) spool: Spool<D>,
     pub(super) sender: Sender,
+    /// What goes out before anything else: at most [`REFERENCE_BLOCKS_MAX`] blocks.
+    ///
+    /// [`REFERENCE_BLOCKS_MAX`]: driftlog_proto::limits::REFERENCE_BLOCKS_MAX
+    pub(super) answers: VecDeque<Answer>,
     /// A failed write is tried again then; `Mono(0)`: none has failed.
     pub(super) retry_at: Mono,
     retries: u32,
@@ -57,6 +72,7 @@ impl<D: Disk> LaneOut<D> {
             choice: Choice::new(),
             spool,
             sender,
+            answers: VecDeque::new(),
             retry_at: Mono(0),
             retries: 0,
             last_error: None,

@@ -1,15 +1,17 @@
 //! What goes out and what comes back.
 
+use std::collections::VecDeque;
+
 use driftlog_proto::ids::{RunId, SessionId};
 use driftlog_proto::item;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use driftlog_proto::message::{
-    self, Ack, AckLane, Down, Hello, HelloLane, Item, Nack, PROTOCOL_VERSION, Reading, Told, Up,
+    self, Ack, AckLane, Ask, Down, Hello, HelloLane, Item, Nack, PROTOCOL_VERSION, Reading, Told, Up,
 };
 use driftlog_proto::sender::{Kind, NackAction, Stored};
 use driftlog_proto::time::{Mono, Now};
 
-use super::lane::LaneOut;
+use super::lane::{Answer, LaneOut};
 use super::{BEAT_MS, Pipeline};
 use crate::source::Files;
 use crate::spool::disk::Disk;
@@ -30,7 +32,10 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
     pub fn handle_link_down(&mut self) {
         self.link_up = false;
         self.session.handle_link_down();
-        self.lanes.iter_mut().for_each(|lane| lane.sender.handle_link_down());
+        for lane in &mut self.lanes {
+            lane.sender.handle_link_down();
+            lane.answers.clear();
+        }
     }
 
     /// A message from the gateway, from either topic.
@@ -38,6 +43,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         match message::decode::<Down>(bytes) {
             Ok((Down::Ack(ack), _)) => self.handle_ack(now.mono, &ack),
             Ok((Down::Nack(nack), _)) => self.handle_nack(now, &nack),
+            Ok((Down::Ask(ask), _)) => self.handle_ask(&ask),
             Ok((Down::Refuse(refusal), _)) => {
                 log::error!("the gateway does not serve this device: {refusal:?}");
                 self.refused = Some(refusal);
@@ -101,6 +107,22 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         }
     }
 
+    /// What others refer to is sent again; a flash that does not give it now may give it later, when it is
+    /// asked for again.
+    fn handle_ask(&mut self, ask: &Ask) {
+        let Some(out) = self.lanes.iter_mut().find(|out| out.lane == ask.lane) else { return };
+        match out.spool.referred(ask.run, &ask.reference) {
+            Ok(Some(blocks)) => out.answers = blocks.into_iter().map(Answer::Again).collect(),
+            Ok(None) => out.answers = VecDeque::from([Answer::Gone(*ask)]),
+            Err(error) => log::warn!(
+                "lane {}: the blocks at {}/{}, which the gateway asks for, cannot be read: {error}",
+                out.lane.name(),
+                ask.run,
+                ask.reference.seq
+            ),
+        }
+    }
+
     /// The next message for the up topic into `out`; false when there is none now.
     pub fn poll_publish(&mut self, now: Now, out: &mut Vec<u8>) -> bool {
         if !self.link_up {
@@ -118,6 +140,17 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             if let Some(beat) = self.beat(now) {
                 return encode(&Up::Beat(beat), &[], out);
             }
+        }
+        if let Some(session) = self.session.id()
+            && let Some(answer) = self.lanes.iter_mut().find_map(|lane| lane.answers.pop_front())
+        {
+            return match answer {
+                Answer::Gone(ask) => encode(&Up::Gone(ask), &[], out),
+                Answer::Again(sealed) => {
+                    let envelope = Item { session, reading: self.reading(now), told: None };
+                    encode(&Up::Item(envelope), &sealed, out)
+                }
+            };
         }
         // Urgent before bulk: the bulk lane comes first in the list.
         (0..self.lanes.len()).rev().any(|at| self.publish_item(now, at, out))

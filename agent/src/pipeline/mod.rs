@@ -17,6 +17,7 @@
 
 mod beat;
 mod lane;
+mod learned;
 mod link;
 mod open;
 mod pack;
@@ -40,9 +41,9 @@ use crate::source::{Files, Sources};
 use crate::spool::disk::Disk;
 use crate::spool::{Recovery, Spool};
 use lane::LaneOut;
+pub use learned::Sealed;
 pub use open::{Device, OpenError, SPOOL_FOLDER};
-use pack::Packing;
-pub use pack::{Cpu, TRIAL_BLOCKS};
+pub use pack::{Choice, Cpu, Packing, TRIAL_BLOCKS};
 use routing::Routing;
 
 /// The path under which the agent's own notices appear among the records.

@@ -2,20 +2,23 @@
 //!
 //! Every [`TRIAL_BLOCKS`] blocks a lane packs one in every way and goes on with the smallest. What
 //! hardly gets smaller is stored until the next trial, so that what is compressed already costs
-//! next to nothing.
+//! next to nothing. With the strong codec a block refers to earlier ones where there are such; where that
+//! saves less than a twentieth, the trial's block refers to nothing, and the next ones to it.
 
 use std::collections::BTreeMap;
 
 use driftlog_proto::block::{Codec, Packed, Packer};
 use driftlog_proto::error::Misuse;
+use driftlog_proto::ids::Seq;
 use driftlog_proto::lines::Encoder;
 
+use super::learned::{Learned, Sealed};
 use crate::compress::Zstd;
 
 /// Blocks after which a lane tries every way again.
 pub const TRIAL_BLOCKS: u32 = 32;
 /// Codecs there are, by their numbers.
-const CODECS: usize = 3;
+const CODECS: usize = 4;
 
 /// How much work packing may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -27,23 +30,36 @@ pub enum Cpu {
     Low,
 }
 
+impl Cpu {
+    /// Whether what the strong codec made is worth its work.
+    const fn takes(self, strong: &Packed, plain: &Packed) -> bool {
+        match self {
+            Self::Normal => strong.bytes < plain.bytes,
+            Self::Low => strong.bytes * 4 <= plain.bytes * 3,
+        }
+    }
+}
+
 /// What all lanes pack with: about 820 KiB, once, of which only what is used is touched.
-pub(super) struct Packing {
+pub struct Packing {
     cpu: Cpu,
     zstd: Zstd,
     encoder: Box<Encoder>,
 }
 
 impl Packing {
-    pub(super) fn new(cpu: Cpu) -> Self {
+    /// Takes the memory.
+    #[must_use]
+    pub fn new(cpu: Cpu) -> Self {
         Self { cpu, zstd: Zstd::new(), encoder: Box::new(Encoder::new()) }
     }
 }
 
 /// What a lane packs with, and what came of it.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub struct Choice {
     codec: Codec,
+    pub(super) learned: Learned,
     /// Blocks until the next trial.
     trial_in: u32,
     /// Blocks packed by each codec since the start.
@@ -53,27 +69,60 @@ pub(super) struct Choice {
     pub(super) packed_bytes: u64,
 }
 
+impl Default for Choice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Choice {
-    pub(super) fn new() -> Self {
-        Self { codec: Codec::Zstd, trial_in: 0, blocks: [0; CODECS], body_bytes: 0, packed_bytes: 0 }
+    /// Nothing was packed yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            codec: Codec::Zstd,
+            learned: Learned::new(),
+            trial_in: 0,
+            blocks: [0; CODECS],
+            body_bytes: 0,
+            packed_bytes: 0,
+        }
     }
 
-    /// Writes the payload of the open block to the beginning of `out`.
-    pub(super) fn pack(
+    /// Writes the payload of the open block, whose first number is `first`, to the beginning of `out`. It
+    /// refers only to blocks of this segment.
+    ///
+    /// # Errors
+    /// [`Misuse`] when there is no record, or no room for them.
+    pub fn pack(
         &mut self,
         packer: &Packer<Box<[u8]>>,
+        first: Seq,
+        segment: Option<u64>,
         packing: &mut Packing,
         out: &mut [u8],
     ) -> Result<Packed, Misuse> {
         if self.trial_in > 0 {
+            if self.codec == Codec::Strong
+                && let Some(packed) = self.pack_referring(packer, first, segment, packing, out)?
+            {
+                return Ok(packed);
+            }
             return pack(self.codec, packer, packing, out);
         }
         let plain = pack(Codec::Zstd, packer, packing, out)?;
+        let referring = self.pack_referring(packer, first, segment, packing, out)?;
         let strong = packer.pack_strong(&mut packing.encoder, &mut packing.zstd, out)?;
-        let strong = strong.filter(|strong| match packing.cpu {
-            Cpu::Normal => strong.bytes < plain.bytes,
-            Cpu::Low => strong.bytes * 4 <= plain.bytes * 3,
-        });
+        let is_worse =
+            |referring: &Packed| strong.is_some_and(|strong| referring.bytes * 20 > strong.bytes * 19);
+        if let Some(referring) =
+            referring.filter(|referring| !is_worse(referring) && packing.cpu.takes(referring, &plain))
+        {
+            self.codec = Codec::Strong;
+            let again = self.pack_referring(packer, first, segment, packing, out)?;
+            return Ok(again.unwrap_or(referring));
+        }
+        let strong = strong.filter(|strong| packing.cpu.takes(strong, &plain));
         let best = strong.unwrap_or(plain);
         let hardly = best.bytes * 16 > best.raw_bytes as usize * 15;
         self.codec = if hardly { Codec::Stored } else { best.codec };
@@ -85,18 +134,43 @@ impl Choice {
 
     /// Blocks sealed since the start, by the names of their codecs.
     pub(super) fn blocks_by_name(&self) -> BTreeMap<String, u64> {
-        let codecs = [Codec::Stored, Codec::Zstd, Codec::Strong];
+        let codecs = [Codec::Stored, Codec::Zstd, Codec::Strong, Codec::Referring];
         codecs.into_iter().zip(self.blocks).map(|(codec, blocks)| (codec.name().to_owned(), blocks)).collect()
     }
 
+    fn pack_referring(
+        &self,
+        packer: &Packer<Box<[u8]>>,
+        first: Seq,
+        segment: Option<u64>,
+        packing: &mut Packing,
+        out: &mut [u8],
+    ) -> Result<Option<Packed>, Misuse> {
+        let Some((reference, prefix)) = self.learned.usable(segment, packer.raw_bytes()) else {
+            return Ok(None);
+        };
+        packer.pack_referring(first, reference, prefix, &mut packing.encoder, &mut packing.zstd, out)
+    }
+
     /// A block was sealed that was packed so.
-    pub(super) fn handle_sealed(&mut self, body_bytes: usize, packed: &Packed) {
+    ///
+    /// # Errors
+    /// [`Misuse`] when there is no record.
+    pub fn handle_sealed(
+        &mut self,
+        packer: &Packer<Box<[u8]>>,
+        packed: &Packed,
+        sealed: &Sealed,
+        packing: &mut Packing,
+    ) -> Result<(), Misuse> {
+        self.learned.handle_sealed(packer, packed, sealed, &mut packing.encoder)?;
         self.trial_in = self.trial_in.checked_sub(1).unwrap_or(TRIAL_BLOCKS - 1);
         if let Some(blocks) = self.blocks.get_mut(usize::from(packed.codec.number())) {
             *blocks += 1;
         }
-        self.body_bytes += body_bytes as u64;
+        self.body_bytes += packer.body_bytes() as u64;
         self.packed_bytes += packed.bytes as u64;
+        Ok(())
     }
 }
 
@@ -176,21 +250,50 @@ mod tests {
         )
     }
 
+    /// A lane whose blocks all come into one segment, until it is told otherwise.
+    struct Rig {
+        packing: Packing,
+        choice: Choice,
+        next: Seq,
+        segment: u64,
+        out: Vec<u8>,
+    }
+
+    impl Rig {
+        fn new(cpu: Cpu) -> Self {
+            let out = vec![0; RAW_BYTES_MAX];
+            Self { packing: Packing::new(cpu), choice: Choice::new(), next: Seq::ZERO, segment: 1, out }
+        }
+
+        fn seal(&mut self, packer: &Packer<Box<[u8]>>) -> Packed {
+            let segment = Some(self.segment);
+            let packed =
+                self.choice.pack(packer, self.next, segment, &mut self.packing, &mut self.out).unwrap();
+            let end = Seq(self.next.0 + u64::from(packer.count()));
+            let sealed =
+                Sealed { first: self.next, end, checksum: 1, bytes: packed.bytes, segment: self.segment };
+            self.choice.handle_sealed(packer, &packed, &sealed, &mut self.packing).unwrap();
+            self.next = end;
+            packed
+        }
+
+        fn codecs(&mut self, packer: &Packer<Box<[u8]>>, blocks: usize) -> Vec<Codec> {
+            (0..blocks).map(|_| self.seal(packer).codec).collect()
+        }
+    }
+
     fn codecs(cpu: Cpu, packer: &Packer<Box<[u8]>>, blocks: usize) -> Vec<Codec> {
-        let (mut packing, mut choice) = (Packing::new(cpu), Choice::new());
-        let mut out = vec![0; RAW_BYTES_MAX];
-        (0..blocks)
-            .map(|_| {
-                let packed = choice.pack(packer, &mut packing, &mut out).unwrap();
-                choice.handle_sealed(packer.body_bytes(), &packed);
-                packed.codec
-            })
-            .collect()
+        Rig::new(cpu).codecs(packer, blocks)
+    }
+
+    fn one_and_then(first: Codec, then: Codec, blocks: usize) -> Vec<Codec> {
+        (0..blocks).map(|at| if at == 0 { first } else { then }).collect()
     }
 
     #[test]
     fn what_is_smallest_at_the_trial_is_what_follows() {
-        assert_eq!(codecs(Cpu::Normal, &numbers(), 40), vec![Codec::Strong; 40]);
+        let expected = one_and_then(Codec::Strong, Codec::Referring, 40);
+        assert_eq!(codecs(Cpu::Normal, &numbers(), 40), expected);
         assert_eq!(codecs(Cpu::Normal, &words(), 40), vec![Codec::Zstd; 40]);
     }
 
@@ -204,9 +307,10 @@ mod tests {
         };
         let (much, little) = (numbers(), half());
         assert!(is_worth_it(&much) && !is_worth_it(&little));
-        assert_eq!(codecs(Cpu::Low, &much, 2), [Codec::Strong; 2]);
+        assert_eq!(codecs(Cpu::Low, &much, 2), [Codec::Strong, Codec::Referring]);
         assert_eq!(codecs(Cpu::Low, &little, 2), [Codec::Zstd; 2]);
-        assert_eq!(codecs(Cpu::Normal, &little, 2), [Codec::Strong; 2], "it is smaller all the same");
+        let all_the_same = codecs(Cpu::Normal, &little, 2);
+        assert_eq!(all_the_same, [Codec::Strong, Codec::Referring], "it is smaller all the same");
     }
 
     #[test]
@@ -217,19 +321,37 @@ mod tests {
 
     #[test]
     fn another_kind_of_line_is_noticed_at_the_next_trial() {
-        let (mut packing, mut choice) = (Packing::new(Cpu::Normal), Choice::new());
-        let mut out = vec![0; RAW_BYTES_MAX];
-        let noisy = incompressible();
-        let packed = choice.pack(&noisy, &mut packing, &mut out).unwrap();
-        choice.handle_sealed(noisy.body_bytes(), &packed);
-        let numbers = numbers();
-        let mut codecs = Vec::new();
-        for _ in 0..TRIAL_BLOCKS {
-            let packed = choice.pack(&numbers, &mut packing, &mut out).unwrap();
-            choice.handle_sealed(numbers.body_bytes(), &packed);
-            codecs.push(packed.codec);
-        }
+        let mut rig = Rig::new(Cpu::Normal);
+        rig.seal(&incompressible());
+        let codecs = rig.codecs(&numbers(), TRIAL_BLOCKS as usize);
         assert_eq!(codecs.last(), Some(&Codec::Strong));
-        assert_eq!(choice.blocks.iter().sum::<u64>(), u64::from(TRIAL_BLOCKS) + 1);
+        assert_eq!(rig.choice.blocks.iter().sum::<u64>(), u64::from(TRIAL_BLOCKS) + 1);
+    }
+
+    #[test]
+    fn a_segment_begins_with_blocks_that_refer_to_nothing() {
+        let mut rig = Rig::new(Cpu::Normal);
+        let small = packer((0..40).map(|n| format!("pump {n} of node {} at {}", n % 9, n * 37 % 101)));
+        assert!((2 * 1024..6 * 1024).contains(&(3 * small.raw_bytes())), "three of them are few");
+        for segment in 1..4 {
+            rig.segment = segment;
+            let codecs = rig.codecs(&small, 5);
+            assert_eq!(codecs[..3], [Codec::Strong; 3], "segment {segment}");
+            assert_eq!(codecs[3..], [Codec::Referring; 2], "segment {segment}");
+        }
+        // One that is much larger is not helped by three lines, and helps those behind it.
+        assert_eq!(rig.codecs(&numbers(), 2), [Codec::Strong, Codec::Referring]);
+        assert_eq!(rig.seal(&small).codec, Codec::Referring);
+    }
+
+    #[test]
+    fn when_what_is_referred_to_helps_no_longer_the_trial_begins_anew() {
+        let mut rig = Rig::new(Cpu::Normal);
+        rig.codecs(&numbers(), 3);
+        let others =
+            packer((0..900).map(|n| format!("user{n}@host: session opened for uid={}", n * n % 997)));
+        let codecs = rig.codecs(&others, TRIAL_BLOCKS as usize);
+        let at = codecs.iter().position(|codec| *codec == Codec::Strong).expect("a trial");
+        assert!(codecs[at + 1..].iter().all(|codec| *codec == Codec::Referring), "{codecs:?}");
     }
 }

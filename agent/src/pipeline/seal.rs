@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use driftlog_proto::block::{Codec, Packed};
 use driftlog_proto::error::Misuse;
-use driftlog_proto::ids::{BootId, Lane};
+use driftlog_proto::ids::{BootId, Lane, RunId};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader, PAYLOAD_AT};
 use driftlog_proto::time::{Mono, Now};
 
 use super::lane::LaneOut;
+use super::learned::Sealed;
 use super::pack::Packing;
 use super::routing::RULE_KEY;
 use super::{CURSORS_MS, Pipeline};
 use crate::source::Files;
 use crate::spool::disk::{Disk, file_name};
-use crate::spool::{SpoolError, SpoolEvent};
+use crate::spool::{Refers, SpoolError, SpoolEvent};
 
 /// Why an open block is not sealed.
 #[derive(Debug)]
@@ -272,10 +274,33 @@ impl<D: Disk> LaneOut<D> {
         cursors: &[(u64, Vec<u8>)],
         forget: &[u64],
     ) -> Result<(), SealError> {
+        let segment = self.spool.segment();
+        match self.append_to(segment, now, boot, packing, workspace, cursors, forget) {
+            // It has to begin the next segment, and so refers to nothing.
+            Err(SealError::Spool(SpoolError::Elsewhere)) => {
+                self.append_to(None, now, boot, packing, workspace, cursors, forget)
+            }
+            result => result,
+        }
+    }
+
+    /// As [`append`](Self::append), referring only to blocks of this segment.
+    #[expect(clippy::too_many_arguments, reason = "what is lent for one block, each by another")]
+    fn append_to(
+        &mut self,
+        segment: Option<u64>,
+        now: Now,
+        boot: BootId,
+        packing: &mut Packing,
+        workspace: &mut [u8],
+        cursors: &[(u64, Vec<u8>)],
+        forget: &[u64],
+    ) -> Result<(), SealError> {
         let Some(opened) = self.opened else { return Ok(()) };
         let room = workspace.get_mut(PAYLOAD_AT..).unwrap_or_default();
-        let packed = self.choice.pack(&self.packer, packing, room).map_err(SealError::Misuse)?;
         let tail = self.spool.tail();
+        let packed = self.choice.pack(&self.packer, tail.seq, segment, packing, room);
+        let packed = packed.map_err(SealError::Misuse)?;
         let header = BlockHeader {
             lane: self.lane,
             run: tail.run,
@@ -295,8 +320,31 @@ impl<D: Disk> LaneOut<D> {
         let sealed = workspace.get(..len).unwrap_or_default();
         let borrowed: Vec<(u64, &[u8])> =
             cursors.iter().map(|(key, bytes)| (*key, bytes.as_slice())).collect();
-        self.spool.append(now.mono, sealed, &borrowed, forget).map_err(SealError::Spool)?;
-        self.choice.handle_sealed(self.packer.body_bytes(), &packed);
-        Ok(())
+        let copies = self.copies(&packed, tail.run).map_err(SealError::Spool)?;
+        let copies: Vec<&[u8]> = copies.iter().map(Vec::as_slice).collect();
+        let refers =
+            Refers { segment: segment.filter(|_| packed.codec == Codec::Referring), copies: &copies };
+        self.spool.append_referring(now.mono, sealed, &borrowed, forget, refers).map_err(SealError::Spool)?;
+        let sealed = Sealed {
+            first: header.first,
+            end: header.end(),
+            checksum: item::checksum(sealed).unwrap_or_default(),
+            bytes: sealed.len(),
+            segment: self.spool.segment().unwrap_or_default(),
+        };
+        self.choice.handle_sealed(&self.packer, &packed, &sealed, packing).map_err(SealError::Misuse)
+    }
+
+    /// The blocks that this one is the first to refer to: it brings a copy of them, so that what is damaged in
+    /// one place makes nothing else unreadable.
+    fn copies(&mut self, packed: &Packed, run: RunId) -> Result<Vec<Vec<u8>>, SpoolError> {
+        match self.choice.learned.to_copy(packed) {
+            // What cannot be read now is not to be referred to.
+            Some(reference) => match self.spool.referred(run, &reference) {
+                Ok(Some(blocks)) => Ok(blocks),
+                Ok(None) | Err(_) => Err(SpoolError::Elsewhere),
+            },
+            None => Ok(Vec::new()),
+        }
     }
 }

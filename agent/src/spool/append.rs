@@ -55,22 +55,48 @@ struct Said<'a> {
     forget: &'a [u64],
     /// It is written for the gaps' sake, and synced.
     gaps: bool,
+    refers: Refers<'a>,
+}
+
+/// What a block to be appended refers to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refers<'a> {
+    /// The segment that it stands in and that must take the block; `None` when it refers to nothing.
+    pub segment: Option<u64>,
+    /// A copy of it, sealed, for the first block that refers to it.
+    pub copies: &'a [&'a [u8]],
 }
 
 impl<D: Disk> Spool<D> {
-    /// Appends a sealed block together with the source cursors that it covers and the keys of
-    /// those that are no longer needed. With durability `block` it is durable on return.
+    /// Appends a sealed block, which refers to nothing, together with the source cursors that it covers and
+    /// the keys of those that are no longer needed. With durability `block` it is durable on return.
     ///
     /// # Errors
-    /// Nothing has changed then; the same bytes may be given again. [`SpoolError::Disk`] and
-    /// [`SpoolError::Full`] pass by themselves when there is room again; [`SpoolError::Malformed`],
-    /// [`SpoolError::Misplaced`] and the limits of cursors are the caller's mistakes.
+    /// As [`append_referring`](Self::append_referring).
     pub fn append(
         &mut self,
         now: Mono,
         sealed: &[u8],
         cursors: &[(u64, &[u8])],
         forget: &[u64],
+    ) -> Result<(), SpoolError> {
+        self.append_referring(now, sealed, cursors, forget, Refers::default())
+    }
+
+    /// As [`append`](Self::append), for a block that refers to others.
+    ///
+    /// # Errors
+    /// Nothing has changed then; the same bytes may be given again, but after [`SpoolError::Elsewhere`]:
+    /// what the block refers to stands in another segment. [`SpoolError::Disk`] and
+    /// [`SpoolError::Full`] pass by themselves when there is room again; [`SpoolError::Malformed`],
+    /// [`SpoolError::Misplaced`] and the limits of cursors are the caller's mistakes.
+    pub fn append_referring(
+        &mut self,
+        now: Mono,
+        sealed: &[u8],
+        cursors: &[(u64, &[u8])],
+        forget: &[u64],
+        refers: Refers<'_>,
     ) -> Result<(), SpoolError> {
         let (header, _) = item::open(sealed).map_err(SpoolError::Malformed)?;
         let expected = self.tail();
@@ -90,7 +116,7 @@ impl<D: Disk> Spool<D> {
                 begin: if start.is_some() { self.log.end } else { begin },
                 end,
             };
-            self.append_frame(now, &payload, cursors, forget)
+            self.append_frame(now, &payload, Said { cursors, forget, gaps: false, refers })
         };
         if result.is_err() {
             self.start = start;
@@ -110,11 +136,15 @@ impl<D: Disk> Spool<D> {
     ) -> Result<(), SpoolError> {
         self.check_cursors(cursors, forget)?;
         let payload = Payload::nothing(self.log.end);
-        let result = self.append_frame(now, &payload, cursors, forget);
+        let said = Said { cursors, forget, gaps: false, refers: Refers::default() };
+        let result = self.append_frame(now, &payload, said);
         self.noted(result)
     }
 
     pub(crate) fn noted<T>(&mut self, result: Result<T, SpoolError>) -> Result<T, SpoolError> {
+        if matches!(result, Err(SpoolError::Elsewhere)) {
+            return result;
+        }
         self.report.is_full =
             matches!(&result, Err(SpoolError::Full { .. } | SpoolError::GapsFull | SpoolError::Disk(_)));
         self.report.last_error = result.as_ref().err().map(ToString::to_string);
@@ -144,15 +174,9 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
-    fn append_frame(
-        &mut self,
-        now: Mono,
-        payload: &Payload<'_>,
-        cursors: &[(u64, &[u8])],
-        forget: &[u64],
-    ) -> Result<(), SpoolError> {
-        self.put(now, payload, Said { cursors, forget, gaps: false })?;
-        self.state.set_cursors(cursors.iter().copied(), forget);
+    fn append_frame(&mut self, now: Mono, payload: &Payload<'_>, said: Said<'_>) -> Result<(), SpoolError> {
+        self.put(now, payload, said)?;
+        self.state.set_cursors(said.cursors.iter().copied(), said.forget);
         Ok(())
     }
 
@@ -163,6 +187,7 @@ impl<D: Disk> Spool<D> {
             base: self.log.base,
             is_checkpoint: false,
             gaps: with_gaps.then_some((&self.log.gaps, &self.state.dropped)),
+            copies: said.refers.copies,
         };
         writer.encode(said.cursors.iter().copied(), said.forget, tail);
     }
@@ -170,7 +195,7 @@ impl<D: Disk> Spool<D> {
     /// Makes all gaps durable: a frame with the list of them, or a fresh segment, whose checkpoint
     /// has it.
     pub(crate) fn put_gaps(&mut self) -> Result<(), SpoolError> {
-        let said = Said { cursors: &[], forget: &[], gaps: true };
+        let said = Said { cursors: &[], forget: &[], gaps: true, refers: Refers::default() };
         let result = self.put(Mono::default(), &Payload::nothing(self.log.end), said);
         self.noted(result)
     }
@@ -184,7 +209,11 @@ impl<D: Disk> Spool<D> {
         let room =
             self.log.segments.back().map_or(0, |segment| segment.bytes.saturating_sub(self.log.tip.used));
         let is_fresh = !payload.start.is_empty() || !self.log.tip.is_open || bytes > room as usize;
-        let result = if is_fresh {
+        let last = self.log.segments.back().map(|segment| segment.index);
+        let is_elsewhere = said.refers.segment.is_some_and(|named| is_fresh || last != Some(named));
+        let result = if is_elsewhere {
+            Err(SpoolError::Elsewhere)
+        } else if is_fresh {
             // The checkpoint has the gaps, and one more if something is dropped for this segment: a
             // list in the frame behind it would take that back.
             self.encode_tail(false, said, &mut tail);

@@ -26,6 +26,9 @@ pub enum SpoolError {
         /// Where the next block is to be sealed.
         expected: Place,
     },
+    /// The block refers to blocks of another segment than the one that takes it: pack it anew, and it
+    /// refers to nothing.
+    Elsewhere,
     /// A cursor is longer than a cursor may be.
     CursorTooLong {
         /// Its key.
@@ -84,6 +87,7 @@ impl fmt::Display for SpoolError {
             ),
             Self::Malformed(error) => write!(f, "not a sealed item: {error}"),
             Self::Misplaced { expected } => write!(f, "the sealed item does not follow {expected}"),
+            Self::Elsewhere => f.write_str("what the block refers to is in another segment"),
             Self::CursorTooLong { key, bytes } => write!(f, "cursor {key:016x} has {bytes} bytes"),
             Self::TooManyCursors { count, bytes } => write!(
                 f,

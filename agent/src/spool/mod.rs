@@ -38,6 +38,7 @@ mod order;
 mod quota;
 mod read;
 mod recover;
+mod referred;
 mod roll;
 mod segment;
 mod state;
@@ -48,6 +49,7 @@ use driftlog_proto::ids::{Chain, Place, RunId, Seq};
 use driftlog_proto::item::{self, ItemHeader, Start};
 use driftlog_proto::time::Mono;
 
+pub use append::Refers;
 pub use config::{CURSOR_BYTES_MAX, CURSORS_MAX, Durability, Overflow, SPOOL_BYTES_MIN, SpoolConfig};
 pub use error::SpoolError;
 pub use header::SPOOL_VERSION;

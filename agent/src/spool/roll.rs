@@ -154,8 +154,7 @@ impl<D: Disk> Spool<D> {
 
     /// A frame with all cursors and no item, at the end of the log.
     fn cursors_anew(&self) -> Carried {
-        let writer =
-            TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: false, gaps: None };
+        let writer = TailWriter::new(self.config.lane, self.log.base);
         let mut bytes = Vec::new();
         writer.encode(self.cursors(), &[], &mut bytes);
         let end = self.log.end;
@@ -180,8 +179,7 @@ impl<D: Disk> Spool<D> {
     /// stand in the checkpoint before it.
     fn tail_anew(&self, tail: Option<&[u8]>) -> Option<Vec<u8>> {
         let tail = Tail::decode(tail?)?;
-        let writer =
-            TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: false, gaps: None };
+        let writer = TailWriter { copies: &tail.copies, ..TailWriter::new(self.config.lane, self.log.base) };
         let mut anew = Vec::new();
         writer.encode(tail.cursors.iter().copied(), &tail.forget, &mut anew);
         Some(anew)
@@ -339,8 +337,8 @@ impl<D: Disk> Spool<D> {
     /// already: the segment counts only with all of them.)
     fn checkpoint(&self, drop: Option<&Drop>) -> Vec<u8> {
         let gaps = drop.map_or((&self.log.gaps, &self.state.dropped), |drop| (&drop.gaps, &drop.dropped));
-        let writer =
-            TailWriter { lane: self.config.lane, base: self.log.base, is_checkpoint: true, gaps: Some(gaps) };
+        let plain = TailWriter::new(self.config.lane, self.log.base);
+        let writer = TailWriter { is_checkpoint: true, gaps: Some(gaps), ..plain };
         let mut tail = Vec::new();
         writer.encode(self.cursors(), &[], &mut tail);
         tail

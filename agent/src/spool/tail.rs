@@ -3,10 +3,13 @@
 //! ```text
 //! size  what
 //! 24    base: the place up to which everything is acknowledged
-//! 1     bit 0: gaps and counters follow; bit 1: what came before is forgotten (a checkpoint)
+//! 1     bit 0: gaps and counters follow; bit 1: what came before is forgotten (a checkpoint);
+//!       bit 2: copies follow
 //! --    if bit 0:
 //! 48    records declared lost so far, by cause: six numbers
 //! 2     gaps; for each: 2 bytes length, sealed gap
+//! --    if bit 2, copies of the blocks that this frame's refers to:
+//! 1     how many; for each: 4 bytes length, sealed block
 //! --    always:
 //! 4     cursors that changed (a checkpoint: all); for each: 8 bytes key, 2 bytes length, bytes
 //! 4     keys that are forgotten; for each: 8 bytes
@@ -30,6 +33,7 @@ pub(crate) type Cursors = BTreeMap<u64, Box<[u8]>>;
 const GAP_BYTES_MAX: usize = 128 + GAP_STARTS_MAX * 20;
 const HAS_GAPS: u8 = 1;
 const REPLACES: u8 = 2;
+const HAS_COPIES: u8 = 4;
 
 /// Writes tails.
 pub(crate) struct TailWriter<'a> {
@@ -37,9 +41,16 @@ pub(crate) struct TailWriter<'a> {
     pub(crate) base: Place,
     pub(crate) is_checkpoint: bool,
     pub(crate) gaps: Option<(&'a Gaps, &'a Dropped)>,
+    /// Copies of the blocks that this frame's refers to.
+    pub(crate) copies: &'a [&'a [u8]],
 }
 
 impl TailWriter<'_> {
+    /// Of a frame that brings neither gaps nor copies.
+    pub(crate) const fn new(lane: Lane, base: Place) -> Self {
+        Self { lane, base, is_checkpoint: false, gaps: None, copies: &[] }
+    }
+
     /// The tail with these cursors.
     pub(crate) fn encode<'c>(
         &self,
@@ -49,7 +60,8 @@ impl TailWriter<'_> {
     ) {
         put_place(out, &self.base);
         let gaps = if self.gaps.is_some() { HAS_GAPS } else { 0 };
-        out.push(gaps + if self.is_checkpoint { REPLACES } else { 0 });
+        let copies = if self.copies.is_empty() { 0 } else { HAS_COPIES };
+        out.push(gaps + copies + if self.is_checkpoint { REPLACES } else { 0 });
         if let Some((gaps, dropped)) = self.gaps {
             for records in dropped {
                 out.extend_from_slice(&records.to_le_bytes());
@@ -59,6 +71,13 @@ impl TailWriter<'_> {
                 let sealed = sealed_gap(hole, self.lane);
                 out.extend_from_slice(&(sealed.len() as u16).to_le_bytes());
                 out.extend_from_slice(&sealed);
+            }
+        }
+        if !self.copies.is_empty() {
+            out.push(self.copies.len() as u8);
+            for sealed in self.copies {
+                out.extend_from_slice(&(sealed.len() as u32).to_le_bytes());
+                out.extend_from_slice(sealed);
             }
         }
         let at = out.len();
@@ -93,6 +112,7 @@ pub(crate) struct Tail<'a> {
     pub(crate) base: Place,
     pub(crate) is_checkpoint: bool,
     pub(crate) gaps: Option<(Gaps, Dropped)>,
+    pub(crate) copies: Vec<&'a [u8]>,
     pub(crate) cursors: Vec<(u64, &'a [u8])>,
     pub(crate) forget: Vec<u64>,
 }
@@ -104,6 +124,13 @@ impl<'a> Tail<'a> {
         let base = reader.place()?;
         let flags = *reader.take(1)?.first()?;
         let gaps = if flags & HAS_GAPS == 0 { None } else { Some(decode_gaps(&mut reader)?) };
+        let mut copies = Vec::new();
+        if flags & HAS_COPIES != 0 {
+            for _ in 0..*reader.take(1)?.first()? {
+                let length = reader.u32()? as usize;
+                copies.push(reader.take(length)?);
+            }
+        }
         let mut cursors = Vec::new();
         for _ in 0..reader.u32()? {
             let key = reader.u64()?;
@@ -115,7 +142,7 @@ impl<'a> Tail<'a> {
             forget.push(reader.u64()?);
         }
         let is_checkpoint = flags & REPLACES != 0;
-        reader.is_empty().then_some(Self { base, is_checkpoint, gaps, cursors, forget })
+        reader.is_empty().then_some(Self { base, is_checkpoint, gaps, copies, cursors, forget })
     }
 }
 
@@ -163,7 +190,7 @@ mod tests {
 
     fn written(is_checkpoint: bool, gaps: Option<(&Gaps, &Dropped)>) -> Vec<u8> {
         let mut out = Vec::new();
-        let writer = TailWriter { lane: Lane::Bulk, base: BASE, is_checkpoint, gaps };
+        let writer = TailWriter { lane: Lane::Bulk, base: BASE, is_checkpoint, gaps, copies: &[] };
         let cursors = [(7, b"seven".as_slice()), (8, b"")];
         writer.encode(cursors.into_iter(), &[9, 10], &mut out);
         out

@@ -11,6 +11,7 @@ mod limits;
 mod model;
 mod offline;
 mod reading;
+mod referred;
 mod room;
 mod rotten;
 mod support;

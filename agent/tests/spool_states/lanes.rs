@@ -11,7 +11,7 @@ use driftlog_agent::decompress::Zstd;
 use driftlog_agent::pipeline::{NOTICE_PATH, Pipeline, PipelineConfig};
 use driftlog_agent::source::{FileSource, Patterns, SimFiles, Sources, SourcesConfig};
 use driftlog_agent::spool::{Durability, Spool, SpoolConfig};
-use driftlog_proto::block::{Scratch, Severity, unpack};
+use driftlog_proto::block::{Reference, Scratch, Severity, unpack};
 use driftlog_proto::ids::{BootId, DeviceId, Lane, RunId};
 use driftlog_proto::item::{self, ItemHeader};
 use driftlog_proto::message::Labels;
@@ -221,7 +221,11 @@ fn lines(spool: &mut Spool<Recorder>) -> Vec<String> {
     for item in walk(spool) {
         let ItemHeader::Block(header) = &item.header else { continue };
         let (_, payload) = item::open(&item.bytes).expect("the log was just walked");
-        let block = unpack(header, payload, &mut zstd, &mut scratch).expect("the core packed it");
+        let reference = Reference::of(header, payload).expect("the core packed it");
+        let referred = reference.map(|reference| spool.referred(header.run, &reference).unwrap());
+        let referred = referred.map(|blocks| blocks.expect("what is referred to stays")).unwrap_or_default();
+        let blocks: Vec<&[u8]> = referred.iter().map(Vec::as_slice).collect();
+        let block = unpack(header, payload, &blocks, &mut zstd, &mut scratch).expect("the core packed it");
         let sources: Vec<_> = block.sources().collect();
         let own = block.records().filter(|r| sources[usize::from(r.source)].path != NOTICE_PATH.as_bytes());
         lines.extend(own.map(|record| String::from_utf8_lossy(record.body).into_owned()));

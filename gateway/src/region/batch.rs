@@ -151,12 +151,13 @@ fn what(device: &mut Device, pending: Pending) -> Option<What> {
         Step::Gap { from, cause } => What::Gap { from, to: pending.end.seq, cause },
         Step::Notice(notice) => What::Notice(notice),
         Step::Block { .. } => {
-            let Kept { received, is_of_session, header, sealed, line } = pending.block?;
+            let Kept { received, is_of_session, header, sealed, line, lookup } = pending.block?;
+            let refers_to = lookup.and_then(|lookup| lookup.blocks().cloned()).unwrap_or_default();
             let by = (!is_of_session).then_some(received);
             let BlockHeader { lane, boot, wall, clock, .. } = header;
             let span = (header.mono, last_of(&header));
             let clock = *line.get_or_init(|| device.clock.line_before(lane, boot, span, wall, clock, by));
-            What::Block { header, sealed, clock }
+            What::Block { header, sealed, refers_to, clock }
         }
     })
 }

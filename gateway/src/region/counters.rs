@@ -90,6 +90,10 @@ pub struct Counters {
     pub acks: u64,
     /// `Nack`s issued.
     pub nacks: u64,
+    /// Blocks that a device was asked for, since others refer to them.
+    pub asks: u64,
+    /// Of these, what the device had no longer.
+    pub gone: u64,
 }
 
 impl Counters {

@@ -6,7 +6,7 @@ use driftlog_proto::error::Malformed;
 use driftlog_proto::ids::{DeviceId, Lane};
 use driftlog_proto::item::{self, ItemHeader};
 use driftlog_proto::message::{
-    self, Beat, Down, Hello, Item, Nack, NackReason, PROTOCOL_VERSION, Reading, Refusal, Up,
+    self, Ask, Beat, Down, Hello, Item, Nack, NackReason, PROTOCOL_VERSION, Reading, Refusal, Up,
 };
 use driftlog_proto::receiver::{Dropped, Output, Step, Verdict};
 use driftlog_proto::time::{Mono, Now, Unix};
@@ -65,6 +65,10 @@ impl<L: Ledger> Region<L> {
             Up::Item(envelope) => self.hear_item(now, id, envelope, sealed),
             Up::Beat(beat) => {
                 self.hear_beat(now, id, beat);
+                Ok(())
+            }
+            Up::Gone(gone) => {
+                self.hear_gone(id, gone);
                 Ok(())
             }
         };
@@ -167,8 +171,14 @@ impl<L: Ledger> Region<L> {
         self.relieve(id, lane);
         let (issued, share) = (self.issued(), self.share());
         let free = self.config.memory_bytes_max.saturating_sub(self.memory_bytes);
-        if self.is_overdrawn() && matches!(header, ItemHeader::Block(_)) {
+        if self.is_overdrawn()
+            && let ItemHeader::Block(block) = &header
+        {
             self.counters.dropped_no_room += 1;
+            // But not what blocks wait for that fill the memory.
+            if let Some(state) = self.devices.get_mut(id).and_then(|device| device.lane(lane)) {
+                state.references.handle_again(block, sealed);
+            }
             return Ok(());
         }
         let fresh = self.lane_state(lane, LaneRecord::default());
@@ -194,16 +204,36 @@ impl<L: Ledger> Region<L> {
                             header: block,
                             sealed,
                             line: Arc::default(),
+                            lookup: None,
                         },
                     );
                 }
             }
-            Verdict::Duplicate => self.counters.duplicates += 1,
+            Verdict::Duplicate => {
+                self.counters.duplicates += 1;
+                if let ItemHeader::Block(block) = &header {
+                    state.references.handle_again(block, sealed);
+                }
+            }
             Verdict::Dropped(Dropped::NoRoom) => self.counters.dropped_no_room += 1,
             Verdict::Dropped(_) => self.counters.dropped_unknown += 1,
         }
         self.drain(id, lane, now.wall);
         Ok(())
+    }
+
+    /// What others refer to is gone on the device, and here.
+    fn hear_gone(&mut self, id: &DeviceId, gone: &Ask) {
+        let state = self.devices.get_mut(id).and_then(|device| device.lane(gone.lane));
+        if state.is_some_and(|state| state.references.handle_gone(gone)) {
+            self.counters.gone += 1;
+            let Ask { lane, run, reference } = gone;
+            log::warn!(
+                "{id}: lane {}: the block at {run}/{} is gone, and with it what cannot be read without it",
+                lane.name(),
+                reference.seq
+            );
+        }
     }
 
     /// An item that is broken or over a limit is named to its device, as far as it can be read.
@@ -234,6 +264,7 @@ impl<L: Ledger> Region<L> {
 
     /// Takes from a lane's receiver what is to be delivered and what is no longer needed.
     pub(super) fn drain(&mut self, id: &DeviceId, lane: Lane, received: Unix) {
+        let is_roomy = self.memory_bytes <= self.config.memory_bytes_max / 2;
         let Some(device) = self.devices.get_mut(id) else { return };
         let Some(state) = device.lane(lane) else { return };
         state.declare_lacking(received, None);
@@ -243,7 +274,12 @@ impl<L: Ledger> Region<L> {
                     state.kept.remove(&slot);
                 }
                 Output::Deliver { end, step } => {
-                    let kept = if let Step::Block { slot } = step { state.kept.remove(&slot) } else { None };
+                    let mut kept =
+                        if let Step::Block { slot } = step { state.kept.remove(&slot) } else { None };
+                    if let Some(kept) = &mut kept {
+                        let references = &mut state.references;
+                        kept.lookup = references.handle_delivered(&kept.header, &kept.sealed, is_roomy);
+                    }
                     let received = kept.as_ref().map_or(received, |kept| kept.received);
                     state.push(&Pending { end, step, received, block: kept });
                 }

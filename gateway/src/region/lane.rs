@@ -12,6 +12,7 @@ use driftlog_proto::time::{Mono, Unix};
 
 use super::SinkRole;
 use super::ranges::Ranges;
+use super::references::{Lookup, References};
 use crate::ledger::record::{LaneRecord, Mark, RunRecord};
 
 /// A step of the lane's history that a sink has yet to take.
@@ -40,6 +41,8 @@ pub(super) struct Kept {
     pub(super) sealed: Arc<[u8]>,
     /// When its records happened: the same in every sink.
     pub(super) line: Arc<OnceLock<Line>>,
+    /// What it refers to.
+    pub(super) lookup: Option<Arc<Lookup>>,
 }
 
 /// What a sink of best effort lacks of a run and will not get.
@@ -59,6 +62,8 @@ pub(super) struct LaneState {
     pub(super) receiver: Receiver,
     /// Held blocks, by slot.
     pub(super) kept: BTreeMap<u32, Kept>,
+    /// Blocks that others refer to.
+    pub(super) references: References,
     /// For each sink what it has yet to take, in order.
     pub(super) feeds: Vec<VecDeque<Pending>>,
     /// For each sink which index has what of it.
@@ -108,6 +113,7 @@ impl LaneState {
             lane,
             receiver,
             kept: BTreeMap::new(),
+            references: References::default(),
             feeds: vec![VecDeque::new(); sinks.count],
             ranges: vec![Ranges::default(); sinks.count],
             queued_bytes: 0,
@@ -130,7 +136,7 @@ impl LaneState {
 
     /// By how much the memory has changed since this was asked last.
     pub(super) fn account(&mut self) -> i64 {
-        let bytes = self.memory_bytes() + self.optional_bytes;
+        let bytes = self.memory_bytes() + self.optional_bytes + self.references.bytes();
         let change = bytes.cast_signed() - self.accounted.cast_signed();
         self.accounted = bytes;
         change
@@ -214,7 +220,8 @@ impl LaneState {
     }
 
     /// The step that a sink takes next, cut to what lies above its own mark; steps below it, and
-    /// notices that it has, are passed over. A start waits for the parent's committed mark (rule 10).
+    /// notices that it has, are passed over. A start waits for the parent's committed mark (rule 10), and a
+    /// block for those that it refers to: when they are gone, so is what is in it.
     pub(super) fn next_for(&mut self, sink: usize, taken: &Taken) -> Option<Pending> {
         loop {
             let runs = self.receiver.runs();
@@ -226,7 +233,19 @@ impl LaneState {
                     return None;
                 }
             }
-            let pending = feed.pop_front()?;
+            let lookup = front.block.as_ref().and_then(|kept| kept.lookup.as_ref());
+            let is_unreadable = match lookup.map(|lookup| lookup.blocks()) {
+                Some(None) => return None,
+                Some(Some(blocks)) => blocks.is_empty(),
+                None => false,
+            };
+            let mut pending = feed.pop_front()?;
+            if is_unreadable && let Some(kept) = pending.block.take() {
+                let bytes = kept.sealed.len() as u64;
+                pending.step = Step::Gap { from: kept.header.first, cause: Cause::Corruption };
+                self.release(sink, bytes);
+            }
+            let runs = self.receiver.runs();
             if let Step::Notice(notice) = pending.step {
                 let bits = runs.iter().find(|run| run.run == pending.end.run);
                 let bits = bits.and_then(|run| run.notices_durable.get(sink)).copied().unwrap_or(0);

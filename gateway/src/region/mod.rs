@@ -23,6 +23,7 @@ mod lane;
 mod limiter;
 mod obligation;
 mod ranges;
+mod references;
 mod speak;
 mod status;
 

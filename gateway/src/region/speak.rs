@@ -1,15 +1,15 @@
-//! What the gateway says: one `Ack` for every device that was heard, `Nack` and `Refuse`.
+//! What the gateway says: one `Ack` for every device that was heard, `Ask`, `Nack` and `Refuse`.
 
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
-use driftlog_proto::message::{self, Ack, AckLane, Down, Echo};
+use driftlog_proto::message::{self, Ack, AckLane, Ask, Down, Echo};
 use driftlog_proto::time::{Mono, Now};
 
 use super::Region;
 use crate::broker::Channel;
 use crate::ledger::Ledger;
 
-/// `Nack`s and `Refuse`s that wait to be sent; the oldest goes beyond that.
+/// `Ask`s, `Nack`s and `Refuse`s that wait to be sent; the oldest goes beyond that.
 const SAID_MAX: usize = 1024;
 
 impl<L: Ledger> Region<L> {
@@ -38,14 +38,20 @@ impl<L: Ledger> Region<L> {
             mono: session.mono,
             received: session.received,
         });
+        let lanes = device.lanes.iter_mut().flatten();
+        let asks: Vec<Ask> =
+            lanes.filter_map(|state| state.references.poll_ask(now.mono, state.lane)).collect();
         let lanes = device.lanes.iter_mut().flatten().map(|state| AckLane {
             lane: state.lane,
             runs: state.receiver.poll_acknowledged(),
             received: state.receiver.received(),
             credit,
         });
+        let ack = Ack { number, sent: now.wall, echo, lanes: lanes.collect() };
         self.counters.acks += 1;
-        Some(Ack { number, sent: now.wall, echo, lanes: lanes.collect() })
+        self.counters.asks += asks.len() as u64;
+        asks.into_iter().for_each(|ask| self.say(id, Down::Ask(ask)));
+        Some(ack)
     }
 
     /// An answer to this device is due at `at`, or earlier if one was due already.

@@ -43,6 +43,16 @@ const DROPPED: MetricDoc = counter(
 const ACKS: MetricDoc = counter("driftlog_gateway_acks_total", &[], "Acknowledgements issued.");
 const NACKS: MetricDoc =
     counter("driftlog_gateway_nacks_total", &[], "Items that were named to their device as broken.");
+const ASKS: MetricDoc = counter(
+    "driftlog_gateway_asks_total",
+    &[],
+    "Times that a device was asked for blocks that others refer to, after a restart of the gateway.",
+);
+const GONE: MetricDoc = counter(
+    "driftlog_gateway_references_gone_total",
+    &[],
+    "Blocks that others refer to and that a device had no longer: what refers to them is declared lost.",
+);
 const DEVICES: MetricDoc =
     gauge("driftlog_gateway_devices", &["state"], "Devices in memory: connected or silent.");
 const MEMORY: MetricDoc = gauge(
@@ -222,6 +232,8 @@ impl<L> Region<L> {
         DROPPED.sample(out, &["unknown_run"], counters.dropped_unknown)?;
         ACKS.write(out, counters.acks)?;
         NACKS.write(out, counters.nacks)?;
+        ASKS.write(out, counters.asks)?;
+        GONE.write(out, counters.gone)?;
         let connected = self.devices.values().filter(|device| device.is_connected(now.mono)).count();
         DEVICES.describe(out)?;
         DEVICES.sample(out, &["connected"], connected)?;

@@ -56,6 +56,8 @@ pub enum What {
         header: BlockHeader,
         /// The sealed bytes, as the device wrote them.
         sealed: Arc<[u8]>,
+        /// The sealed blocks that it refers to, in order.
+        refers_to: Vec<Arc<[u8]>>,
         /// When its records happened.
         clock: Line,
     },

@@ -6,6 +6,7 @@ use driftlog_gateway::ledger::Ledger;
 use driftlog_gateway::ledger::memory::MemoryLedger;
 use driftlog_gateway::region::{Keeping, Region, RegionConfig, SinkRole};
 use driftlog_gateway::sink::Batch;
+use driftlog_proto::block::Codec;
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, BlockHeader, Cause, Gap, GapStarts, ItemHeader, Start};
 use driftlog_proto::message::{self, Ack, Down, Hello, HelloLane, Item, Reading, Told, Up};
@@ -201,6 +202,10 @@ impl Device {
     }
 
     pub(crate) fn sealed_block(&mut self, count: u32, bytes: usize) -> Vec<u8> {
+        self.sealed_payload(count, Codec::Stored, &vec![b'x'; bytes])
+    }
+
+    pub(crate) fn sealed_payload(&mut self, count: u32, codec: Codec, payload: &[u8]) -> Vec<u8> {
         let header = BlockHeader {
             lane: self.lane,
             run: self.run,
@@ -212,10 +217,10 @@ impl Device {
             span_ns: 0,
             wall: Unix(0),
             clock: ClockState::Unset,
-            codec: 0,
-            raw_bytes: bytes as u32,
+            codec: codec.number(),
+            raw_bytes: payload.len() as u32,
         };
-        self.seal(ItemHeader::Block(header), &vec![b'x'; bytes])
+        self.seal(ItemHeader::Block(header), payload)
     }
 
     /// Declares `count` records gone.
@@ -246,7 +251,7 @@ impl Device {
     }
 }
 
-fn encode(up: &Up, sealed: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(up: &Up, sealed: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; sealed.len() + 4096];
     let len = message::encode(up, sealed, &mut bytes).unwrap();
     bytes.truncate(len);

@@ -7,4 +7,5 @@ mod fixture;
 mod hostile;
 mod presence;
 mod rebuilt;
+mod references;
 mod sinks;

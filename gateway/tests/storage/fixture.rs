@@ -28,7 +28,7 @@ pub(crate) const ID: ArchiveId = ArchiveId([0x5a; 16]);
 struct Uncompressed;
 
 impl Compress for Uncompressed {
-    fn compress(&mut self, _frame: Frame, _parts: &[&[u8]], _out: &mut [u8]) -> Option<usize> {
+    fn compress(&mut self, _frame: Frame<'_>, _parts: &[&[u8]], _out: &mut [u8]) -> Option<usize> {
         None
     }
 }
@@ -144,7 +144,7 @@ impl Device {
         self.place = item.end(&out);
         let clock =
             Line { at: header.mono, time: NOON, rate_ppb: 0, bound_ns: 1_500_000, basis: Basis::Measured };
-        self.entry(What::Block { header, sealed: out.into(), clock })
+        self.entry(What::Block { header, sealed: out.into(), refers_to: Vec::new(), clock })
     }
 
     /// The next `count` numbers are gone.

@@ -25,11 +25,13 @@
 
 mod pack;
 mod record;
+mod reference;
 mod strong;
 mod unpack;
 
 pub use pack::{Full, Packed, Packer};
 pub use record::{Ending, Format, Part, Record, Severity, Source};
+pub use reference::{Prefix, Reference};
 pub use strong::Scratch;
 pub use unpack::{Block, unpack};
 
@@ -46,6 +48,8 @@ pub enum Codec {
     Zstd = 1,
     /// The bodies by templates and columns of their own, the rest beside them (`strong.rs`).
     Strong = 2,
+    /// The strong codec with earlier blocks before its streams (`reference.rs`).
+    Referring = 3,
 }
 
 impl Codec {
@@ -62,6 +66,7 @@ impl Codec {
             Self::Stored => "stored",
             Self::Zstd => "zstd",
             Self::Strong => "strong",
+            Self::Referring => "referring",
         }
     }
 }
@@ -74,6 +79,7 @@ impl TryFrom<u8> for Codec {
             0 => Ok(Self::Stored),
             1 => Ok(Self::Zstd),
             2 => Ok(Self::Strong),
+            3 => Ok(Self::Referring),
             unknown => Err(Malformed::Codec(unknown)),
         }
     }
@@ -81,25 +87,26 @@ impl TryFrom<u8> for Codec {
 
 /// What is around compressed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
+pub enum Frame<'a> {
     /// A zstd frame (RFC 8878).
     Standard,
-    /// The same without its magic number.
-    Bare,
+    /// The same without its magic number, and with these bytes before what it holds: a dictionary of raw
+    /// content; none when they are empty.
+    Bare(&'a [u8]),
 }
 
 /// Makes bytes fewer. Lives outside of this crate, since compressors bring a C library.
 pub trait Compress {
     /// Compresses the parts, one after another, into one frame in `out` and returns the bytes written; `None`
     /// when there is no room for them, after which the compressor is as good as new.
-    fn compress(&mut self, frame: Frame, parts: &[&[u8]], out: &mut [u8]) -> Option<usize>;
+    fn compress(&mut self, frame: Frame<'_>, parts: &[&[u8]], out: &mut [u8]) -> Option<usize>;
 }
 
 /// Makes them what they were.
 pub trait Decompress {
     /// Decompresses `input` into `out` and returns the bytes written; `None` when it is not valid
     /// or does not fit. Never takes more memory than a named limit, whatever `input` claims.
-    fn decompress(&mut self, frame: Frame, input: &[u8], out: &mut [u8]) -> Option<usize>;
+    fn decompress(&mut self, frame: Frame<'_>, input: &[u8], out: &mut [u8]) -> Option<usize>;
 }
 
 /// The columns, in the order in which they stand.

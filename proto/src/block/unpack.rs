@@ -16,7 +16,8 @@ const MICROS_MAX: u64 = u64::MAX / 1000;
 
 /// Reads a block's payload and checks all of it.
 ///
-/// `scratch` takes the columns. The work is bounded by the limits and by the header's claims,
+/// `blocks` are those that it refers to, sealed and in order ([`Reference`](super::Reference));
+/// none for any other. `scratch` takes the columns. The work is bounded by the limits and by the header's claims,
 /// whatever the bytes are.
 ///
 /// # Errors
@@ -25,6 +26,7 @@ const MICROS_MAX: u64 = u64::MAX / 1000;
 pub fn unpack<'a, D: Decompress + ?Sized>(
     header: &BlockHeader,
     payload: &'a [u8],
+    blocks: &[&[u8]],
     decompress: &mut D,
     scratch: &'a mut Scratch,
 ) -> Result<Block<'a>, Malformed> {
@@ -51,6 +53,7 @@ pub fn unpack<'a, D: Decompress + ?Sized>(
             out
         }
         Codec::Strong => strong::unpack(raw_bytes, payload, decompress, scratch)?,
+        Codec::Referring => strong::unpack_referring(header, payload, blocks, decompress, scratch)?,
     };
     let block = Block {
         columns: split(raw)?,

@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Message;
+use crate::block::Reference;
 use crate::error::Malformed;
 use crate::ids::{AckNumber, Lane, Place, RunId, Seq, SessionId};
-use crate::limits::{ACK_RANGES_MAX, ACK_RUNS_MAX, LANES_MAX, SEQ_MAX};
+use crate::limits::{ACK_RANGES_MAX, ACK_RUNS_MAX, LANES_MAX, REFERENCE_BLOCKS_MAX, SEQ_MAX};
 use crate::time::{Mono, Unix};
 
 /// What a gateway says.
@@ -22,6 +23,9 @@ pub enum Down {
     Nack(Nack),
     /// Why this device is not served.
     Refuse(Refusal),
+    /// Blocks that others refer to and that the gateway lacks: send them again, or say that they are
+    /// [gone](super::Up::Gone).
+    Ask(Ask),
 }
 
 /// The last word on every lane of a device.
@@ -89,6 +93,32 @@ pub struct Nack {
     pub reason: NackReason,
 }
 
+/// Blocks that others refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The lane.
+    pub lane: Lane,
+    /// The blocks' run.
+    pub run: RunId,
+    /// Which blocks of it.
+    pub reference: Reference,
+}
+
+impl Ask {
+    pub(super) fn check(&self) -> Result<(), Malformed> {
+        if self.run == RunId::ORIGIN {
+            return Err(Malformed::Run);
+        }
+        if self.reference.seq.0 > SEQ_MAX {
+            return Err(Malformed::Seq);
+        }
+        match usize::from(self.reference.count) {
+            1..=REFERENCE_BLOCKS_MAX => Ok(()),
+            _ => Err(Malformed::Limit("REFERENCE_BLOCKS_MAX")),
+        }
+    }
+}
+
 /// What is wrong with an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NackReason {
@@ -125,6 +155,7 @@ impl Message for Down {
             Self::Ack(ack) => ack,
             Self::Nack(nack) => return seq(nack.seq),
             Self::Refuse(_) => return Ok(()),
+            Self::Ask(ask) => return ask.check(),
         };
         for (at, lane) in ack.lanes.iter().enumerate() {
             if ack.lanes.iter().take(at).any(|other| other.lane == lane.lane) {

@@ -13,7 +13,7 @@
 mod down;
 mod up;
 
-pub use down::{Ack, AckLane, Down, Echo, Nack, NackReason, Range, Refusal};
+pub use down::{Ack, AckLane, Ask, Down, Echo, Nack, NackReason, Range, Refusal};
 pub use up::{Beat, BeatLane, Hello, HelloLane, Item, Labels, Reading, Returned, Told, Up};
 
 use serde::{Serialize, de::DeserializeOwned};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Message;
+use super::{Ask, Message};
 use crate::error::Malformed;
 use crate::ids::{AckNumber, BootId, Lane, Place, RunId, SessionId};
 use crate::item::Cause;
@@ -24,6 +24,8 @@ pub enum Up {
     Item(Item),
     /// How I am.
     Beat(Beat),
+    /// I have no longer what I was [asked](super::Down::Ask) for.
+    Gone(Ask),
 }
 
 /// What the device's clocks showed at the very sending of a message.
@@ -176,6 +178,7 @@ impl Message for Up {
                 Some(told) => place(&told.base),
                 None => Ok(()),
             },
+            Self::Gone(gone) => gone.check(),
             Self::Beat(beat) => {
                 let is_doubled = |(at, lane): (usize, &BeatLane)| {
                     beat.lanes.iter().take(at).any(|other| other.lane == lane.lane)

@@ -103,7 +103,7 @@ impl Gateway {
                     self.payloads.insert(slot, tail.to_vec());
                 }
             }
-            Up::Beat(_) => {}
+            Up::Beat(_) | Up::Gone(_) => {}
         }
         self.drain();
     }

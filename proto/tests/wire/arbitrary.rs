@@ -1,11 +1,11 @@
 //! Any message, any item, any record: what the property tests draw from.
 
-use driftlog_proto::block::{Ending, Format, Part, Severity};
+use driftlog_proto::block::{Ending, Format, Part, Reference, Severity};
 use driftlog_proto::ids::{AckNumber, BootId, Chain, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{BlockHeader, Cause, Gap, ItemHeader, Start};
-use driftlog_proto::limits::{BLOCK_RECORDS_MAX, RAW_BYTES_MAX, SEQ_MAX};
+use driftlog_proto::limits::{BLOCK_RECORDS_MAX, RAW_BYTES_MAX, REFERENCE_BLOCKS_MAX, SEQ_MAX};
 use driftlog_proto::message::{
-    Ack, AckLane, Beat, BeatLane, Down, Echo, Hello, HelloLane, Item, Nack, NackReason, Range, Reading,
+    Ack, AckLane, Ask, Beat, BeatLane, Down, Echo, Hello, HelloLane, Item, Nack, NackReason, Range, Reading,
     Refusal, Returned, Told, Up,
 };
 use driftlog_proto::time::{ClockState, Mono, Unix};
@@ -125,7 +125,8 @@ fn one_of_each<T>(mut lanes: Vec<T>, lane: impl Fn(&T) -> Lane) -> Vec<T> {
 }
 
 pub(crate) fn up() -> impl Strategy<Value = Up> {
-    prop_oneof![hello().prop_map(Up::Hello), item().prop_map(Up::Item), beat().prop_map(Up::Beat)]
+    let gone = ask().prop_map(Up::Gone);
+    prop_oneof![hello().prop_map(Up::Hello), item().prop_map(Up::Item), beat().prop_map(Up::Beat), gone]
 }
 
 fn ack() -> impl Strategy<Value = Ack> {
@@ -164,13 +165,24 @@ fn nack() -> impl Strategy<Value = Nack> {
     })
 }
 
+fn ask() -> impl Strategy<Value = Ask> {
+    let reference = (seq(), 1..=REFERENCE_BLOCKS_MAX as u8, any::<u32>());
+    let reference = reference.prop_map(|(seq, count, checksum)| Reference { seq, count, checksum });
+    (lane(), run(), reference).prop_map(|(lane, run, reference)| Ask { lane, run, reference })
+}
+
 pub(crate) fn down() -> impl Strategy<Value = Down> {
     let refusal = prop_oneof![
         any::<(u8, u8)>().prop_map(|(min, max)| Refusal::Protocol { min, max }),
         Just(Refusal::DeviceNotAllowed),
         Just(Refusal::Quarantined),
     ];
-    prop_oneof![ack().prop_map(Down::Ack), nack().prop_map(Down::Nack), refusal.prop_map(Down::Refuse)]
+    prop_oneof![
+        ack().prop_map(Down::Ack),
+        nack().prop_map(Down::Nack),
+        refusal.prop_map(Down::Refuse),
+        ask().prop_map(Down::Ask),
+    ]
 }
 
 fn start() -> impl Strategy<Value = Start> {

@@ -89,7 +89,8 @@ fn assert_comes_back(mono: u64, sources: &[Source<'_>], records: &[Record<'_>], 
     }
     let (packed, payload) = packed(&packer, codec);
     let mut scratch = Scratch::new();
-    let block = unpack(&header(mono, packer.count(), packed), &payload, &mut Zstd, &mut scratch).unwrap();
+    let block =
+        unpack(&header(mono, packer.count(), packed), &payload, &[], &mut Zstd, &mut scratch).unwrap();
     assert!(block.sources().eq(sources.iter().copied()));
     assert_eq!(block.count(), packer.count());
     assert_eq!(block.body_bytes(), packer.body_bytes());
@@ -128,7 +129,7 @@ proptest! {
         }
         let (packed, payload) = packed(&packer, Codec::Stored);
         let header = header(0, packer.count(), packed);
-        prop_assert!(unpack(&header, &payload, &mut Zstd, &mut Scratch::new()).is_ok());
+        prop_assert!(unpack(&header, &payload, &[], &mut Zstd, &mut Scratch::new()).is_ok());
     }
 }
 
@@ -236,11 +237,11 @@ fn a_block_holds_4096_records() {
     let (packed, payload) = packed(&packer, Codec::Stored);
     let header = header(0, BLOCK_RECORDS_MAX, packed);
     let mut scratch = Scratch::new();
-    let block = unpack(&header, &payload, &mut Zstd, &mut scratch).unwrap();
+    let block = unpack(&header, &payload, &[], &mut Zstd, &mut scratch).unwrap();
     assert_eq!(block.records().count(), 4096);
     let beyond = BlockHeader { count: BLOCK_RECORDS_MAX + 1, ..header };
     assert_eq!(
-        unpack(&beyond, &payload, &mut Zstd, &mut Scratch::new()).err(),
+        unpack(&beyond, &payload, &[], &mut Zstd, &mut Scratch::new()).err(),
         Some(Malformed::Limit("BLOCK_RECORDS_MAX"))
     );
 }
@@ -266,7 +267,7 @@ fn a_block_names_64_sources_with_paths_of_512_bytes_beside_two_records_of_any_si
     assert_eq!(packer.push(&Record { source: 256, ..plain(b"") }), Err(Full { limit: "BLOCK_SOURCES_MAX" }));
     let (packed, payload) = packed(&packer, Codec::Stored);
     let mut scratch = Scratch::new();
-    let block = unpack(&header(0, 2, packed), &payload, &mut Zstd, &mut scratch).unwrap();
+    let block = unpack(&header(0, 2, packed), &payload, &[], &mut Zstd, &mut scratch).unwrap();
     assert_eq!(block.sources().count(), BLOCK_SOURCES_MAX);
 }
 
@@ -302,7 +303,9 @@ fn a_block_is_full_at_its_raw_bytes_and_then_fits_a_payload_even_if_it_does_not_
     assert!((RAW_BYTES_MAX - 24 - 8..=RAW_BYTES_MAX).contains(&packer.raw_bytes()), "{}", packer.raw_bytes());
     let (packed, payload) = packed(&packer, Codec::Stored);
     assert!(payload.len() <= PAYLOAD_BYTES_MAX);
-    assert!(unpack(&header(0, packer.count(), packed), &payload, &mut Zstd, &mut Scratch::new()).is_ok());
+    assert!(
+        unpack(&header(0, packer.count(), packed), &payload, &[], &mut Zstd, &mut Scratch::new()).is_ok()
+    );
 }
 
 #[test]
@@ -367,7 +370,9 @@ fn times_or_offsets_that_leap_about_fill_a_block_before_its_4096_records() {
         assert_eq!(full, Full { limit });
         assert!(packer.count() > 1000, "{}", packer.count());
         let (packed, payload) = packed(&packer, Codec::Stored);
-        assert!(unpack(&header(0, packer.count(), packed), &payload, &mut Zstd, &mut Scratch::new()).is_ok());
+        assert!(
+            unpack(&header(0, packer.count(), packed), &payload, &[], &mut Zstd, &mut Scratch::new()).is_ok()
+        );
     }
 }
 
@@ -385,7 +390,7 @@ fn what_decompresses_to_another_length_than_announced_is_refused() {
     let packed = Packed { codec: Codec::Zstd, raw_bytes: 20, bytes: 0 };
     for bytes in [0, 19, 21, usize::MAX] {
         let mut scratch = Scratch::new();
-        let result = unpack(&header(0, 1, packed), b"", &mut Liar(bytes), &mut scratch);
+        let result = unpack(&header(0, 1, packed), b"", &[], &mut Liar(bytes), &mut scratch);
         assert_eq!(result.err(), Some(Malformed::Compression));
     }
 }
@@ -397,7 +402,7 @@ fn a_stream_that_decompresses_to_another_length_than_announced_is_refused() {
     let packed = Packed { codec: Codec::Strong, raw_bytes: 40, bytes: payload.len() };
     for bytes in [0, 19, 21, 29, usize::MAX] {
         let mut scratch = Scratch::new();
-        let result = unpack(&header(0, 1, packed), &payload, &mut Liar(bytes), &mut scratch);
+        let result = unpack(&header(0, 1, packed), &payload, &[], &mut Liar(bytes), &mut scratch);
         assert_eq!(result.err(), Some(Malformed::Compression), "{bytes} bytes");
     }
 }
@@ -415,7 +420,7 @@ fn streams_that_are_announced_beyond_a_limit_are_refused_before_they_are_made() 
         let payload = [varint(text), varint(1), varint(rest), varint(1), vec![0, 0]].concat();
         let packed = Packed { codec: Codec::Strong, raw_bytes: 40, bytes: payload.len() };
         let mut scratch = Scratch::new();
-        let result = unpack(&header(0, 1, packed), &payload, &mut Liar(text), &mut scratch).err();
+        let result = unpack(&header(0, 1, packed), &payload, &[], &mut Liar(text), &mut scratch).err();
         assert_eq!(result, Some(Malformed::Limit(limit)));
     }
 }

@@ -8,5 +8,6 @@ mod hostile;
 mod item;
 mod limits;
 mod message;
+mod reference;
 mod vectors;
 mod zstd;

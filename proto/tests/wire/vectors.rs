@@ -8,14 +8,14 @@
 use std::fmt::{Debug, Write};
 
 use driftlog_proto::block::{
-    Block, Codec, Ending, Format, Packed, Packer, Part, Record, Scratch, Severity, Source, WORKSPACE_BYTES,
-    unpack,
+    Block, Codec, Ending, Format, Packed, Packer, Part, Record, Reference, Scratch, Severity, Source,
+    WORKSPACE_BYTES, unpack,
 };
 use driftlog_proto::checksum::{crc32c, crc32c_seeded};
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, BlockHeader, Cause, Gap, ItemHeader, Start};
 use driftlog_proto::message::{
-    Ack, AckLane, Beat, BeatLane, Down, Echo, Hello, HelloLane, Item, Message, Nack, NackReason, Range,
+    Ack, AckLane, Ask, Beat, BeatLane, Down, Echo, Hello, HelloLane, Item, Message, Nack, NackReason, Range,
     Reading, Refusal, Returned, Told, Up, decode,
 };
 use driftlog_proto::time::{ClockState, Mono, Unix};
@@ -114,6 +114,11 @@ fn beat() -> Up {
     })
 }
 
+fn ask() -> Ask {
+    let reference = Reference { seq: Seq(69_000), count: 3, checksum: 0x89ab_cdef };
+    Ask { lane: Lane::Urgent, run: CHILD, reference }
+}
+
 fn ups() -> Vec<(&'static str, Up, Vec<u8>)> {
     let returned =
         Returned { number: HEARD, sent: Unix(1_795_499_999_000_000_000), heard: Mono(86_400_000_000_000) };
@@ -136,6 +141,7 @@ fn ups() -> Vec<(&'static str, Up, Vec<u8>)> {
         ),
         ("Up::Item, a start", Up::Item(told), sealed(&start(), b"")),
         ("Up::Beat", beat(), vec![]),
+        ("Up::Gone", Up::Gone(ask()), vec![]),
     ]
 }
 
@@ -166,6 +172,7 @@ fn downs() -> Vec<(&'static str, Down)> {
         ("Down::Refuse, protocol", Down::Refuse(Refusal::Protocol { min: 2, max: 3 })),
         ("Down::Refuse, not allowed", Down::Refuse(Refusal::DeviceNotAllowed)),
         ("Down::Refuse, quarantined", Down::Refuse(Refusal::Quarantined)),
+        ("Down::Ask", Down::Ask(ask())),
     ]
 }
 
@@ -317,7 +324,7 @@ fn a_packed_block_has_its_bytes() {
     let payload = &payload[..packed.bytes];
     let header = BlockHeader { mono: MONO, ..crate::block::header(0, packer.count(), packed) };
     let mut scratch = Scratch::new();
-    let block = unpack(&header, payload, &mut Zstd, &mut scratch).unwrap();
+    let block = unpack(&header, payload, &[], &mut Zstd, &mut scratch).unwrap();
     assert!(block.records().eq(records()));
     assert_pinned("block-v1.txt", BLOCK, &[vector("stored, mono 86400000000999", payload, &told(&block))]);
 }
@@ -332,7 +339,7 @@ fn a_block_that_an_older_zstd_compressed_is_still_read() {
     let packed = Packed { codec: Codec::Zstd, raw_bytes, bytes: frame.len() };
     let header = BlockHeader { mono: MONO, ..crate::block::header(0, packer.count(), packed) };
     let mut scratch = Scratch::new();
-    let block = unpack(&header, &frame, &mut Zstd, &mut scratch).unwrap();
+    let block = unpack(&header, &frame, &[], &mut Zstd, &mut scratch).unwrap();
     assert!(block.records().eq(records));
 }
 
@@ -343,7 +350,7 @@ pub(crate) fn hex_of(file: &str, name: &str) -> String {
     hex.split_whitespace().collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .lines()
         .filter(|line| !line.starts_with('#'))

@@ -19,12 +19,12 @@ use driftlog_agent::spool::{Spool, SpoolConfig};
 use driftlog_fuzz::input::Input;
 use driftlog_fuzz::mend;
 use driftlog_gateway::decompress::Zstd;
-use driftlog_proto::block::{Scratch, Severity, unpack};
+use driftlog_proto::block::{Codec, Reference, Scratch, Severity, unpack};
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, Gap, ItemHeader};
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
 use driftlog_proto::message::{
-    Ack, AckLane, Down, Echo, Labels, Nack, NackReason, Range, Refusal, Up, decode, encode,
+    Ack, AckLane, Ask, Down, Echo, Labels, Nack, NackReason, Range, Refusal, Up, decode, encode,
 };
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 use libfuzzer_sys::fuzz_target;
@@ -55,8 +55,20 @@ struct LaneSeen {
     /// Items by the place before them: the place after, and the checksum that the item ends with.
     items: BTreeMap<(u64, u64, u64), (Place, u32)>,
     gaps: Vec<Gap>,
+    /// Blocks that others may refer to, by run and first number.
+    strong: BTreeMap<(u64, u64), Vec<u8>>,
     /// Where the honest gateway is.
     acknowledged: Option<Place>,
+}
+
+impl LaneSeen {
+    fn referred(&self, run: RunId, reference: &Reference) -> Vec<&[u8]> {
+        let before = self.strong.range((run.0, 0)..=(run.0, reference.seq.0)).rev();
+        let mut blocks: Vec<&[u8]> =
+            before.take(usize::from(reference.count)).map(|(_, sealed)| sealed.as_slice()).collect();
+        blocks.reverse();
+        blocks
+    }
 }
 
 struct Device {
@@ -113,6 +125,7 @@ impl Device {
             5 => self.pipeline.handle_link_down(),
             6..=8 => self.turn(),
             9..=12 => self.acknowledge(input),
+            13 if input.flag() => self.ask(input),
             13 => self.refuse(input),
             14 => {
                 let refusal =
@@ -180,7 +193,7 @@ impl Device {
                     }
                     self.judge_item(&header, payload, tail);
                 }
-                Up::Beat(_) => {}
+                Up::Beat(_) | Up::Gone(_) => {}
             }
         }
     }
@@ -204,8 +217,13 @@ impl Device {
             _ => assert!(known.is_none_or(|known| known == (end, checksum)), "another item at {begin}"),
         }
         if let ItemHeader::Block(block) = header {
+            if block.codec == Codec::Strong.number() {
+                seen.strong.insert((block.run.0, block.first.0), sealed.to_vec());
+            }
             let (zstd, scratch) = &mut self.scratch;
-            let block = unpack(block, payload, zstd, scratch).expect("a block of an agent unpacks");
+            let reference = Reference::of(block, payload).expect("an agent refers to what is before");
+            let blocks = reference.map(|reference| seen.referred(block.run, &reference)).unwrap_or_default();
+            let block = unpack(block, payload, &blocks, zstd, scratch).expect("a block of an agent unpacks");
             let sources: Vec<_> = block.sources().collect();
             for record in block.records() {
                 if sources[usize::from(record.source)].path == PATH.as_bytes() {
@@ -290,6 +308,16 @@ impl Device {
         let (run, seq, checksum) = (end.run, Seq(*seq), checksum ^ u32::from(input.below(4) == 0));
         let reason = if input.flag() { NackReason::Limit } else { NackReason::Checksum };
         self.say(&Down::Nack(Nack { lane, run, seq, checksum, reason }));
+    }
+
+    /// Asks for what is there, or was, or never was.
+    fn ask(&mut self, input: &mut Input<'_>) {
+        let lane = Lane::ALL[input.below(2)];
+        let strong = &self.lanes[lane.index()].strong;
+        let Some((&(run, seq), sealed)) = strong.iter().nth_back(input.below(strong.len().clamp(1, 16))) else { return };
+        let checksum = item::checksum(sealed).unwrap_or_default() ^ u32::from(input.below(4) == 0);
+        let reference = Reference { seq: Seq(seq), count: 1 + input.below(3) as u8, checksum };
+        self.say(&Down::Ask(Ask { lane, run: RunId(run), reference }));
     }
 
     /// An honest gateway of a new generation takes what comes in order.

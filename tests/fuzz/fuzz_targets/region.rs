@@ -21,11 +21,11 @@ use driftlog_gateway::sink::archive::simulated::{Faults, SimDirectory};
 use driftlog_gateway::sink::archive::state::{ARCHIVE, ArchiveId};
 use driftlog_gateway::sink::archive::{Archive, ArchiveConfig};
 use driftlog_gateway::sink::commit;
-use driftlog_proto::block::Codec;
+use driftlog_proto::block::{Codec, Reference};
 use driftlog_proto::ids::{AckNumber, BootId, Chain, DeviceId, Lane, Place, RunId, Seq, SessionId};
 use driftlog_proto::item::{self, ItemHeader, Start};
 use driftlog_proto::message::{
-    Ack, Beat, Down, Hello, HelloLane, Item, Reading, Returned, Told, Up, decode, encode,
+    Ack, Ask, Beat, Down, Hello, HelloLane, Item, Reading, Returned, Told, Up, decode, encode,
 };
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 use libfuzzer_sys::fuzz_target;
@@ -132,7 +132,7 @@ impl Shore {
         let reading = self.reading(input);
         let liar = &mut self.liars[who];
         let mut tail = Vec::new();
-        let up = match input.below(8) {
+        let up = match input.below(9) {
             0 => {
                 let boot = BootId([input.byte() & 3; 16]);
                 let heard = liar.heard(self.issued, input);
@@ -143,10 +143,19 @@ impl Shore {
                 let (uptime_ms, memory_bytes, lines_cut) = (input.number(), input.number(), input.number());
                 Up::Beat(Beat { session, reading, uptime_ms, memory_bytes, lines_cut, lanes: [].into() })
             }
+            2 => {
+                let Some((header, end)) = liar.item(lane, input) else { return };
+                let (_, seq) = header.name();
+                let reference = Reference { seq, count: 1 + input.below(3) as u8, checksum: input.number() as u32 };
+                Up::Gone(Ask { lane, run: end.run, reference })
+            }
             _ => {
                 let Some((header, _)) = liar.item(lane, input) else { return };
-                let payload =
+                let mut payload =
                     vec![b'x'; if matches!(header, ItemHeader::Block(_)) { input.byte().into() } else { 0 }];
+                // As a block that refers to others begins.
+                let reference = [1 + input.byte() % 8, 1 + input.byte() % 3];
+                payload.iter_mut().zip(reference).for_each(|(to, byte)| *to = byte);
                 tail = vec![0; payload.len() + 256];
                 let length = item::seal(&header, &payload, &mut tail).expect("it was sealed before");
                 tail.truncate(length);

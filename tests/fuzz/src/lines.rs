@@ -17,7 +17,13 @@ use driftlog_proto::time::Unix;
 ///
 /// # Panics
 /// When it does not.
-pub fn judge(header: &BlockHeader, payload: &[u8], records: &[Record<'_>], sources: &[Source<'_>]) {
+pub fn judge(
+    header: &BlockHeader,
+    payload: &[u8],
+    refers_to: &[&[u8]],
+    records: &[Record<'_>],
+    sources: &[Source<'_>],
+) {
     let item = ItemHeader::Block(*header);
     let mut sealed = vec![0; ITEM_BYTES_MAX];
     // Columns that are longer than an item may be never came in one.
@@ -25,7 +31,7 @@ pub fn judge(header: &BlockHeader, payload: &[u8], records: &[Record<'_>], sourc
     sealed.truncate(length);
     let end = item.end(&sealed);
     let mut out = Vec::new();
-    Documents::new().write(&entry(header, end, &sealed), &mut out);
+    Documents::new().write(&entry(header, end, &sealed, refers_to), &mut out);
     let mut lines = out.split_inclusive(|byte| *byte == b'\n');
     for (seq, record) in (header.first.0..).zip(records) {
         let line = lines.next().expect("a line for each record");
@@ -40,7 +46,8 @@ pub fn judge(header: &BlockHeader, payload: &[u8], records: &[Record<'_>], sourc
     assert_eq!(lines.next(), None, "a line that no record is in");
 }
 
-fn entry(header: &BlockHeader, end: Place, sealed: &[u8]) -> Entry {
+fn entry(header: &BlockHeader, end: Place, sealed: &[u8], refers_to: &[&[u8]]) -> Entry {
+    let refers_to = refers_to.iter().map(|block| Arc::from(*block)).collect();
     let clock = Line {
         at: header.mono,
         time: header.wall,
@@ -56,6 +63,6 @@ fn entry(header: &BlockHeader, end: Place, sealed: &[u8]) -> Entry {
         received: Unix(0),
         labels: Arc::new(Labels::default()),
         index: 0,
-        what: What::Block { header: *header, sealed: Arc::from(sealed), clock },
+        what: What::Block { header: *header, sealed: Arc::from(sealed), refers_to, clock },
     }
 }

@@ -33,7 +33,7 @@ pub fn block(at: Place, codec: Codec, lines: &[&[u8]]) -> Vec<u8> {
         Codec::Strong => {
             packer.pack_strong(&mut encoder, &mut Zstd::new(), &mut payload).expect("it has records")
         }
-        Codec::Stored | Codec::Zstd => None,
+        Codec::Stored | Codec::Zstd | Codec::Referring => None,
     };
     let plain = |payload: &mut [u8]| packer.pack(codec, &mut Zstd::new(), payload).expect("a block fits");
     let packed = strong.unwrap_or_else(|| plain(&mut payload));

@@ -1,7 +1,8 @@
 //! `cargo figures codec`: how small blocks become and what that costs, beside general compressors.
 //!
 //! A block is what a device would seal: records of one source with their times and offsets, so the
-//! strong codec's bytes are all that travels but the item's header. The others get bare lines.
+//! strong codec's bytes are all that travels but the item's header. The others get bare lines. The last
+//! column is what the agent makes of a system in one segment of its spool, with earlier blocks to refer to.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,13 +11,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use driftlog_agent::compress::Zstd;
+use driftlog_agent::pipeline::{Choice, Cpu, Packing, Sealed};
 use driftlog_gateway::decompress::Zstd as Unzstd;
 use driftlog_proto::block::{
-    Codec, Ending, Format, Packed, Packer, Part, Record, Scratch, Severity, Source, WORKSPACE_BYTES, unpack,
+    Codec, Ending, Format, Packed, Packer, Part, Record, Reference, Scratch, Severity, Source,
+    WORKSPACE_BYTES, unpack,
 };
 use driftlog_proto::ids::{BootId, Chain, Lane, RunId, Seq};
-use driftlog_proto::item::BlockHeader;
-use driftlog_proto::limits::{PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX};
+use driftlog_proto::item::{self, BlockHeader, ItemHeader};
+use driftlog_proto::limits::{ITEM_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX};
 use driftlog_proto::lines::{Decoder, Encoder};
 use driftlog_proto::time::{ClockState, Mono, Unix};
 use flate2::Compression;
@@ -65,6 +68,7 @@ struct Sizes {
     zstd6: usize,
     plain: usize,
     strong: usize,
+    agent: usize,
 }
 
 impl Sizes {
@@ -75,11 +79,12 @@ impl Sizes {
         self.zstd6 += other.zstd6;
         self.plain += other.plain;
         self.strong += other.strong;
+        self.agent += other.agent;
     }
 
     fn row(&self, name: &str) -> Vec<String> {
         let ratio = |packed: usize| format!("{:.2}", self.raw as f64 / packed.max(1) as f64);
-        let packed = [self.gzip, self.zstd3, self.zstd6, self.plain, self.strong];
+        let packed = [self.gzip, self.zstd3, self.zstd6, self.plain, self.strong, self.agent];
         [name.to_owned(), bytes(self.raw as u64)].into_iter().chain(packed.map(ratio)).collect()
     }
 }
@@ -124,13 +129,14 @@ fn measure(options: &Options) -> io::Result<()> {
     for size in SIZES {
         tell(&format!("blocks of {} KiB", size / 1024))?;
         let heading = format!("{} KiB", size / 1024);
-        let head = [&heading, "bytes", "gzip of JSON", "zstd-3", "zstd-6", "plain", "strong"];
+        let head = [&heading, "bytes", "gzip of JSON", "zstd-3", "zstd-6", "plain", "strong", "agent"];
         let mut table = Table::new(&head);
         let mut total = Sizes::default();
         for system in &systems {
             let mut sizes = Sizes::default();
+            let mut device = Device::new();
             for block in blocks(&system.lines, size) {
-                sizes.add(&bench.sizes(block)?);
+                sizes.add(&bench.sizes(block, &mut device)?);
             }
             total.add(&sizes);
             table.row(sizes.row(&system.name));
@@ -208,8 +214,56 @@ struct Times {
     unpack: f64,
 }
 
+/// What an agent has sealed of a system, all in one segment.
+struct Device {
+    choice: Choice,
+    next: Seq,
+    /// The sealed blocks, oldest first.
+    blocks: Vec<(Seq, Vec<u8>)>,
+}
+
+impl Device {
+    fn new() -> Self {
+        Self { choice: Choice::new(), next: Seq::ZERO, blocks: Vec::new() }
+    }
+
+    fn header(&self, packer: &Packer<Box<[u8]>>, packed: &Packed) -> BlockHeader {
+        BlockHeader {
+            lane: Lane::Bulk,
+            run: RunId(1),
+            first: self.next,
+            prev: self.blocks.last().map_or(Chain::ROOT, |(_, sealed)| Chain::after(sealed)),
+            count: packer.count(),
+            boot: BootId([0; 16]),
+            mono: Mono(0),
+            span_ns: 0,
+            wall: Unix(0),
+            clock: ClockState::Unset,
+            codec: packed.codec.number(),
+            raw_bytes: packed.raw_bytes,
+        }
+    }
+
+    /// What a block refers to.
+    fn referred(&self, header: &BlockHeader, payload: &[u8]) -> io::Result<Vec<&[u8]>> {
+        let reference =
+            Reference::of(header, payload).map_err(|error| io::Error::other(error.to_string()))?;
+        let Some(reference) = reference else { return Ok(Vec::new()) };
+        let end = self.blocks.iter().take_while(|(first, _)| *first <= reference.seq).count();
+        let begin = end.saturating_sub(usize::from(reference.count));
+        Ok(self
+            .blocks
+            .get(begin..end)
+            .unwrap_or_default()
+            .iter()
+            .map(|(_, sealed)| sealed.as_slice())
+            .collect())
+    }
+}
+
 struct Bench {
-    packer: Packer<Vec<u8>>,
+    packer: Packer<Box<[u8]>>,
+    packing: Packing,
     encoder: Box<Encoder>,
     zstd: Zstd,
     unzstd: Unzstd,
@@ -220,7 +274,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         Self {
-            packer: Packer::new(vec![0; WORKSPACE_BYTES]).expect("the room that it asks for"),
+            packer: Packer::new(vec![0; WORKSPACE_BYTES].into()).expect("the room that it asks for"),
+            packing: Packing::new(Cpu::Normal),
             encoder: Box::new(Encoder::new()),
             zstd: Zstd::new(),
             unzstd: Unzstd::new(),
@@ -259,30 +314,41 @@ impl Bench {
         }
     }
 
-    fn unpack(&mut self, packed: &Packed) -> io::Result<()> {
-        let header = BlockHeader {
-            lane: Lane::Bulk,
-            run: RunId(1),
-            first: Seq(0),
-            prev: Chain(0),
-            count: self.packer.count(),
-            boot: BootId([0; 16]),
-            mono: Mono(0),
-            span_ns: 0,
-            wall: Unix(0),
-            clock: ClockState::Unset,
-            codec: packed.codec.number(),
-            raw_bytes: packed.raw_bytes,
-        };
+    /// As the device would pack its next block.
+    fn of_agent(&mut self, device: &mut Device) -> io::Result<Packed> {
+        let packed =
+            device.choice.pack(&self.packer, device.next, Some(0), &mut self.packing, &mut self.payload);
+        packed.map_err(|error| io::Error::other(error.to_string()))
+    }
+
+    /// The device seals it.
+    fn seal(&mut self, device: &mut Device, packed: &Packed) -> io::Result<()> {
+        let header = device.header(&self.packer, packed);
+        let mut sealed = vec![0; ITEM_BYTES_MAX];
         let payload = self.payload.get(..packed.bytes).unwrap_or_default();
-        match unpack(&header, payload, &mut self.unzstd, &mut self.scratch) {
+        let misuse = |error: driftlog_proto::error::Misuse| io::Error::other(error.to_string());
+        let bytes = item::seal(&ItemHeader::Block(header), payload, &mut sealed).map_err(misuse)?;
+        sealed.truncate(bytes);
+        let checksum = item::checksum(&sealed).unwrap_or_default();
+        let one = Sealed { first: header.first, end: header.end(), checksum, bytes, segment: 0 };
+        device.choice.handle_sealed(&self.packer, packed, &one, &mut self.packing).map_err(misuse)?;
+        device.blocks.push((header.first, sealed));
+        device.next = header.end();
+        Ok(())
+    }
+
+    fn unpack(&mut self, packed: &Packed, device: &Device) -> io::Result<()> {
+        let header = device.header(&self.packer, packed);
+        let payload = self.payload.get(..packed.bytes).unwrap_or_default();
+        let blocks = device.referred(&header, payload)?;
+        match unpack(&header, payload, &blocks, &mut self.unzstd, &mut self.scratch) {
             Ok(block) if block.body_bytes() == self.packer.body_bytes() => Ok(()),
             Ok(_) => Err(io::Error::other("a block came back with other lines")),
             Err(error) => Err(io::Error::other(format!("a block does not come back: {error}"))),
         }
     }
 
-    fn sizes(&mut self, lines: &[Vec<u8>]) -> io::Result<Sizes> {
+    fn sizes(&mut self, lines: &[Vec<u8>], device: &mut Device) -> io::Result<Sizes> {
         self.fill(lines)?;
         let raw = lines.concat();
         let mut sizes = Sizes { raw: raw.len(), gzip: gzip_of_json(lines)?, ..Sizes::default() };
@@ -290,23 +356,37 @@ impl Bench {
         sizes.zstd6 = zstd(6)?.compress2(&mut self.payload[..], &raw).map_err(of_zstd)?;
         sizes.plain = self.plain()?.bytes;
         let strong = self.strong()?;
-        self.unpack(&strong)?;
+        self.unpack(&strong, device)?;
         sizes.strong = strong.bytes;
+        let packed = self.of_agent(device)?;
+        self.unpack(&packed, device)?;
+        self.seal(device, &packed)?;
+        sizes.agent = packed.bytes;
         Ok(sizes)
     }
 
     /// zstd-3 of bare lines first, then the codecs; nanoseconds a byte of lines.
     fn times(&mut self, systems: &[System], rounds: u32) -> io::Result<Vec<Times>> {
-        let mut all =
-            ["zstd-3 of bare lines", "plain", "strong"].map(|name| Times { name, pack: 0.0, unpack: 0.0 });
+        let mut all = ["zstd-3 of bare lines", "plain", "strong", "referring"].map(|name| Times {
+            name,
+            pack: 0.0,
+            unpack: 0.0,
+        });
         let (mut compress, mut decompress) = (zstd(3)?, DCtx::create());
         let mut bare = Vec::new();
         let mut total = 0;
-        for block in systems.iter().flat_map(|system| blocks(&system.lines, SIZES[0])) {
+        for (system, block) in systems.iter().flat_map(|system| {
+            let first = blocks(&system.lines, SIZES[0]).next().unwrap_or_default();
+            blocks(&system.lines, SIZES[0]).map(move |block| (first, block))
+        }) {
+            let mut device = Device::new();
+            self.fill(system)?;
+            let packed = self.of_agent(&mut device)?;
+            self.seal(&mut device, &packed)?;
             self.fill(block)?;
             let raw = block.concat();
             total += raw.len();
-            let mut least = [[Duration::MAX; 2]; 3];
+            let mut least = [[Duration::MAX; 2]; 4];
             for _ in 0..rounds {
                 bare.resize(PAYLOAD_BYTES_MAX, 0);
                 let (packed, pack) = timed(|| compress.compress2(&mut bare[..], &raw));
@@ -315,13 +395,22 @@ impl Bench {
                 unpacked.map_err(of_zstd)?;
                 let (packed, plain_pack) = timed(|| self.plain());
                 let packed = packed?;
-                let (unpacked, plain_unpack) = timed(|| self.unpack(&packed));
+                let (unpacked, plain_unpack) = timed(|| self.unpack(&packed, &device));
                 unpacked?;
                 let (packed, strong_pack) = timed(|| self.strong());
                 let packed = packed?;
-                let (unpacked, strong_unpack) = timed(|| self.unpack(&packed));
+                let (unpacked, strong_unpack) = timed(|| self.unpack(&packed, &device));
                 unpacked?;
-                let now = [[pack, unpack], [plain_pack, plain_unpack], [strong_pack, strong_unpack]];
+                let (packed, agent_pack) = timed(|| self.of_agent(&mut device));
+                let packed = packed?;
+                let (unpacked, agent_unpack) = timed(|| self.unpack(&packed, &device));
+                unpacked?;
+                let now = [
+                    [pack, unpack],
+                    [plain_pack, plain_unpack],
+                    [strong_pack, strong_unpack],
+                    [agent_pack, agent_unpack],
+                ];
                 for (least, now) in least.as_flattened_mut().iter_mut().zip(now.as_flattened()) {
                     *least = (*least).min(*now);
                 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use driftlog_proto::block::{Decompress, Ending, Format, Part, Record, Scratch, Source, unpack};
+use driftlog_proto::block::{Decompress, Ending, Format, Part, Record, Reference, Scratch, Source, unpack};
 use driftlog_proto::ids::Place;
 use driftlog_proto::item::{self, BlockHeader, ItemHeader};
 use driftlog_proto::sender::Kind;
@@ -214,14 +214,24 @@ impl<D: Disk> Offline<D> {
     }
 
     fn write_block(
-        &self,
+        &mut self,
         place: &Place,
         writer: &mut Writer<'_>,
         decompress: &mut dyn Decompress,
         scratch: &mut Scratch,
     ) -> Result<bool, ExportError> {
         let Ok((ItemHeader::Block(header), payload)) = item::open(&self.buf) else { return Ok(false) };
-        let Ok(block) = unpack(&header, payload, decompress, scratch) else { return Ok(false) };
+        let Ok(reference) = Reference::of(&header, payload) else { return Ok(false) };
+        let referred = reference.map(|reference| {
+            self.recovered
+                .log
+                .referred(&mut self.disk, header.run, &reference)
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+        });
+        let blocks: Vec<&[u8]> = referred.iter().flatten().map(Vec::as_slice).collect();
+        let Ok(block) = unpack(&header, payload, &blocks, decompress, scratch) else { return Ok(false) };
         let sources: Vec<_> = block.sources().collect();
         for (seq, record) in (place.seq.0..).zip(block.records()) {
             let Some(source) = sources.get(usize::from(record.source)) else { return Ok(false) };

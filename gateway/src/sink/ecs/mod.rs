@@ -73,9 +73,11 @@ impl Documents {
             What::Start { parent } => self.start(entry, parent, out),
             What::Gap { from, to, cause } => self.gap(entry, *from, *to, *cause, out),
             What::Notice(notice) => self.notice(entry, *notice, out),
-            What::Block { header, sealed, clock } => {
-                let block = item::open(sealed)
-                    .and_then(|(_, payload)| unpack(header, payload, &mut self.zstd, &mut self.scratch));
+            What::Block { header, sealed, refers_to, clock } => {
+                let blocks: Vec<&[u8]> = refers_to.iter().map(AsRef::as_ref).collect();
+                let block = item::open(sealed).and_then(|(_, payload)| {
+                    unpack(header, payload, &blocks, &mut self.zstd, &mut self.scratch)
+                });
                 match block {
                     Ok(block) => self.shared.write(entry, header, &block, clock, &mut self.received, out),
                     Err(reason) => self.dead_letter(entry, header, sealed, reason, out),

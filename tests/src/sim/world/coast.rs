@@ -261,10 +261,10 @@ fn document(entry: &Entry, rejects_per_mille: u64, documents: &mut Documents) ->
     let identity = format!("{}/{}/{}/{kind}/{seq}", entry.device, entry.lane.name(), entry.run);
     let mut lines = Vec::new();
     match &entry.what {
-        What::Block { header, sealed, clock } if is_rejected(sealed, rejects_per_mille) => {
+        What::Block { header, sealed, refers_to, clock } if is_rejected(sealed, rejects_per_mille) => {
             // What cannot be read becomes a dead letter, by the gateway's own writer.
             let sealed = sealed.iter().copied().take(sealed.len() / 2).collect();
-            let what = What::Block { header: *header, sealed, clock: *clock };
+            let what = What::Block { header: *header, sealed, refers_to: refers_to.clone(), clock: *clock };
             documents.write(&Entry { what, ..entry.clone() }, &mut lines);
         }
         _ => documents.write(entry, &mut lines),
