@@ -116,7 +116,8 @@ pub struct LaneStatus {
     pub last_error: Option<String>,
     /// What was sent several times and does not reach the gateway.
     pub unheard: Option<String>,
-    /// Blocks sealed since the agent started, by how they were packed: `stored`, `zstd`, `strong`.
+    /// Blocks sealed since the agent started, by how they were packed: `stored`, `zstd`, `strong`,
+    /// `referring`.
     #[serde(default)]
     pub blocks: BTreeMap<String, u64>,
     /// Bytes of the lines in them.

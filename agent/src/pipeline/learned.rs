@@ -40,6 +40,8 @@ pub(super) struct Learned {
     raw_bytes: usize,
     sealed_bytes: usize,
     is_copied: bool,
+    /// It was tried whether referring to it is worth it.
+    pub(super) is_tried: bool,
 }
 
 impl Learned {
@@ -52,6 +54,7 @@ impl Learned {
             raw_bytes: 0,
             sealed_bytes: 0,
             is_copied: false,
+            is_tried: false,
         }
     }
 
@@ -95,7 +98,7 @@ impl Learned {
                     (self.segment, self.end) = (sealed.segment, sealed.end);
                     self.raw_bytes += packed.raw_bytes as usize;
                     self.sealed_bytes += sealed.bytes;
-                    self.is_copied = false;
+                    (self.is_copied, self.is_tried) = (false, false);
                 }
             }
             Codec::Stored | Codec::Zstd => {}

@@ -113,7 +113,9 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let Some(out) = self.lanes.iter_mut().find(|out| out.lane == ask.lane) else { return };
         match out.spool.referred(ask.run, &ask.reference) {
             Ok(Some(blocks)) => out.answers = blocks.into_iter().map(Answer::Again).collect(),
-            Ok(None) => out.answers = VecDeque::from([Answer::Gone(*ask)]),
+            Ok(None) if out.spool.has_run(ask.run) => out.answers = VecDeque::from([Answer::Gone(*ask)]),
+            // Asked is, perhaps, a copy of this spool.
+            Ok(None) => {}
             Err(error) => log::warn!(
                 "lane {}: the blocks at {}/{}, which the gateway asks for, cannot be read: {error}",
                 out.lane.name(),

@@ -1,6 +1,8 @@
 //! How a block is packed: each lane does what made its last blocks smallest.
 //!
-//! Every [`TRIAL_BLOCKS`] blocks a lane packs one in every way and goes on with the smallest. What
+//! Every [`TRIAL_BLOCKS`] blocks, and where there is something new to refer to, a lane packs one in every
+//! way and goes on with the smallest. Where there is nothing to refer to yet, the strong codec may be a
+//! little larger than zstd, for what it will be worth to the blocks behind it. What
 //! hardly gets smaller is stored until the next trial, so that what is compressed already costs
 //! next to nothing. With the strong codec a block refers to earlier ones where there are such; where that
 //! saves less than a twentieth, the trial's block refers to nothing, and the next ones to it.
@@ -37,6 +39,11 @@ impl Cpu {
             Self::Normal => strong.bytes < plain.bytes,
             Self::Low => strong.bytes * 4 <= plain.bytes * 3,
         }
+    }
+
+    /// Whether it is worth having it to refer to, though it is no smaller by itself.
+    const fn invests(self, strong: &Packed, plain: &Packed) -> bool {
+        matches!(self, Self::Normal) && strong.bytes * 4 <= plain.bytes * 5
     }
 }
 
@@ -102,7 +109,8 @@ impl Choice {
         packing: &mut Packing,
         out: &mut [u8],
     ) -> Result<Packed, Misuse> {
-        if self.trial_in > 0 {
+        let is_usable = self.learned.usable(segment, packer.raw_bytes()).is_some();
+        if self.trial_in > 0 && (self.learned.is_tried || !is_usable) {
             if self.codec == Codec::Strong
                 && let Some(packed) = self.pack_referring(packer, first, segment, packing, out)?
             {
@@ -110,19 +118,21 @@ impl Choice {
             }
             return pack(self.codec, packer, packing, out);
         }
+        self.trial_in = 0;
+        self.learned.is_tried = is_usable;
         let plain = pack(Codec::Zstd, packer, packing, out)?;
         let referring = self.pack_referring(packer, first, segment, packing, out)?;
         let strong = packer.pack_strong(&mut packing.encoder, &mut packing.zstd, out)?;
-        let is_worse =
-            |referring: &Packed| strong.is_some_and(|strong| referring.bytes * 20 > strong.bytes * 19);
-        if let Some(referring) =
-            referring.filter(|referring| !is_worse(referring) && packing.cpu.takes(referring, &plain))
+        let is_much_less = |less: &Packed| strong.is_none_or(|strong| less.bytes * 20 <= strong.bytes * 19);
+        if referring.is_some_and(|packed| is_much_less(&packed) && packing.cpu.takes(&packed, &plain))
+            && let Some(again) = self.pack_referring(packer, first, segment, packing, out)?
         {
             self.codec = Codec::Strong;
-            let again = self.pack_referring(packer, first, segment, packing, out)?;
-            return Ok(again.unwrap_or(referring));
+            return Ok(again);
         }
-        let strong = strong.filter(|strong| packing.cpu.takes(strong, &plain));
+        let strong = strong.filter(|strong| {
+            packing.cpu.takes(strong, &plain) || !is_usable && packing.cpu.invests(strong, &plain)
+        });
         let best = strong.unwrap_or(plain);
         let hardly = best.bytes * 16 > best.raw_bytes as usize * 15;
         self.codec = if hardly { Codec::Stored } else { best.codec };
@@ -294,7 +304,9 @@ mod tests {
     fn what_is_smallest_at_the_trial_is_what_follows() {
         let expected = one_and_then(Codec::Strong, Codec::Referring, 40);
         assert_eq!(codecs(Cpu::Normal, &numbers(), 40), expected);
-        assert_eq!(codecs(Cpu::Normal, &words(), 40), vec![Codec::Zstd; 40]);
+        // The first is a little larger so, and would have been worth it to those behind it.
+        let expected = one_and_then(Codec::Strong, Codec::Zstd, 40);
+        assert_eq!(codecs(Cpu::Normal, &words(), 40), expected);
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! What a sealed block says about the times of its records.
+//! What a sealed block says about the times of its records, and what is answered when the gateway asks.
 
-use driftlog_proto::ids::{BootId, DeviceId, Lane, RunId};
+use driftlog_proto::block::{Codec, Reference};
+use driftlog_proto::ids::{BootId, DeviceId, Lane, RunId, SessionId};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader};
-use driftlog_proto::message::Labels;
+use driftlog_proto::limits::MESSAGE_BYTES_MAX;
+use driftlog_proto::message::{self, Ask, Down, Labels, Up};
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 
 use super::{Cpu, Pipeline, PipelineConfig};
@@ -84,4 +86,70 @@ fn a_block_states_the_clocks_at_its_first_record_and_how_much_later_its_last_one
         .collect();
     let expected = [(2, 100, 3, 7, ClockState::Unset), (1, 120, 0, 1_900 << 30, ClockState::Unsynchronised)];
     assert_eq!(told, expected);
+}
+
+fn say(pipeline: &mut Pipeline<SimDisk, SimFiles>, now: Now, down: &Down) {
+    let mut bytes = vec![0; MESSAGE_BYTES_MAX];
+    let length = message::encode(down, &[], &mut bytes).unwrap();
+    pipeline.handle_down(now, &bytes[..length]);
+}
+
+/// The next message, with its tail.
+fn next(pipeline: &mut Pipeline<SimDisk, SimFiles>, now: Now) -> Option<(Up, Vec<u8>)> {
+    let mut out = Vec::new();
+    pipeline.poll_publish(now, &mut out).then(|| {
+        let (up, tail) = message::decode::<Up>(&out).unwrap();
+        (up, tail.to_vec())
+    })
+}
+
+#[test]
+fn the_gateway_is_given_what_it_asks_for_or_told_that_it_is_gone() {
+    let files = SimFiles::default();
+    let mut pipeline = offline(&files, at(100, 0, ClockState::Unset));
+    for round in 0..6u64 {
+        let lines = (0..400).map(|n| format!("pump {} of 7 reports {}\n", n % 9, n * round * 37 % 1013));
+        files.append(PATH, lines.collect::<String>().as_bytes());
+        settle(&mut pipeline, at(110 + 20 * round, 0, ClockState::Unset));
+        settle(&mut pipeline, at(125 + 20 * round, 0, ClockState::Unset));
+    }
+    let (run, spool) = (RunId(1), &mut pipeline.lanes[0].spool);
+    let (mut place, mut blocks, mut bytes) = (spool.base(), Vec::new(), Vec::new());
+    while let Some(item) = spool.item_at(&place).unwrap() {
+        spool.read(&item, &mut bytes).unwrap();
+        blocks.push(bytes.clone());
+        place = item.end;
+    }
+    let last = blocks.last().unwrap();
+    let (ItemHeader::Block(header), payload) = item::open(last).unwrap() else { panic!("not a block") };
+    assert_eq!(header.codec, Codec::Referring.number());
+    let reference = Reference::of(&header, payload).unwrap().unwrap();
+
+    let now = at(300, 0, ClockState::Unset);
+    pipeline.handle_link_up(now, SessionId(5));
+    assert!(matches!(next(&mut pipeline, now), Some((Up::Hello(_), _))));
+    let ask = Ask { lane: Lane::Bulk, run, reference };
+    say(&mut pipeline, now, &Down::Ask(ask));
+    let referred = pipeline.lanes[0].spool.referred(run, &reference).unwrap().unwrap();
+    assert!(reference.is_met_by(run, &referred));
+    for block in &referred {
+        let (up, tail) = next(&mut pipeline, now).unwrap();
+        assert!(matches!(up, Up::Item(item) if item.told.is_none()), "{up:?}");
+        assert_eq!(&tail, block);
+    }
+    let unknown = Ask { reference: Reference { checksum: reference.checksum ^ 1, ..reference }, ..ask };
+    say(&mut pipeline, now, &Down::Ask(unknown));
+    assert_eq!(next(&mut pipeline, now), Some((Up::Gone(unknown), Vec::new())));
+    // What is not sent in this connection is not sent in the next one.
+    say(&mut pipeline, now, &Down::Ask(unknown));
+    pipeline.handle_link_down();
+    pipeline.handle_link_up(now, SessionId(6));
+    while let Some((up, _)) = next(&mut pipeline, now) {
+        assert!(!matches!(up, Up::Gone(_)), "{up:?}");
+    }
+    // Of a lane that there is not, and of a run that it never had, it knows nothing.
+    say(&mut pipeline, now, &Down::Ask(Ask { run: RunId(77), ..ask }));
+    assert_eq!(next(&mut pipeline, now), None);
+    say(&mut pipeline, now, &Down::Ask(Ask { lane: Lane::Urgent, ..ask }));
+    assert_eq!(next(&mut pipeline, now), None);
 }

@@ -100,6 +100,12 @@ impl<D: Disk> Spool<D> {
         segment.map(|segment| segment.index)
     }
 
+    /// Whether the log has anything of this run: of another one it cannot say that it is gone.
+    #[must_use]
+    pub fn has_run(&self, run: RunId) -> bool {
+        self.log.segments.iter().any(|segment| segment.run == run)
+    }
+
     /// The sealed blocks that a block of `run` refers to, also when they are acknowledged; `None`
     /// when they are nowhere whole.
     ///

@@ -17,6 +17,9 @@ use driftlog_proto::time::Mono;
 
 /// A device is asked again after this long, when it is heard.
 const ASK_MS: u64 = 2_000;
+/// What was asked for in vain for so long, and so often, is gone: the device is another one now, or its flash
+/// forgot. (A copy of its spool says nothing of what it never had.)
+const GIVE_UP: (u64, u32) = (15 * 60_000, 10);
 
 /// Sealed blocks, in order.
 pub(super) type Blocks = Vec<Arc<[u8]>>;
@@ -64,7 +67,15 @@ pub(super) struct References {
     lacking: VecDeque<Arc<Lookup>>,
     /// What the device sent of that.
     answers: Blocks,
-    asked: Option<Mono>,
+    /// When it was asked for first and last, and how often.
+    asked: Option<Asked>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    first: Mono,
+    last: Mono,
+    times: u32,
 }
 
 impl References {
@@ -129,11 +140,19 @@ impl References {
     /// What the device is to be asked for now.
     pub(super) fn poll_ask(&mut self, now: Mono, lane: Lane) -> Option<Ask> {
         let Lookup { run, reference, .. } = **self.lacking.front()?;
-        if self.asked.is_some_and(|at| now.ms_since(at) < ASK_MS) {
+        let Asked { first, last, times } =
+            self.asked.unwrap_or(Asked { first: now, last: Mono(0), times: 0 });
+        if times > 0 && now.ms_since(last) < ASK_MS {
             return None;
         }
-        self.asked = Some(now);
+        self.asked = Some(Asked { first, last: now, times: times + 1 });
         Some(Ask { lane, run, reference })
+    }
+
+    /// Whether what is lacking was asked for in vain for long enough: it is given up, and what waited may go on.
+    pub(super) fn give_up(&mut self, now: Mono) -> bool {
+        let is_in_vain = |asked: Asked| now.ms_since(asked.first) >= GIVE_UP.0 && asked.times >= GIVE_UP.1;
+        self.asked.is_some_and(is_in_vain) && self.settle(Blocks::new())
     }
 
     /// A block came again: perhaps because it was asked for.

@@ -2,7 +2,7 @@
 
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
-use driftlog_proto::message::{self, Ack, AckLane, Ask, Down, Echo};
+use driftlog_proto::message::{self, Ack, AckLane, Down, Echo};
 use driftlog_proto::time::{Mono, Now};
 
 use super::Region;
@@ -39,8 +39,13 @@ impl<L: Ledger> Region<L> {
             received: session.received,
         });
         let lanes = device.lanes.iter_mut().flatten();
-        let asks: Vec<Ask> =
-            lanes.filter_map(|state| state.references.poll_ask(now.mono, state.lane)).collect();
+        let mut given_up = 0;
+        let mut asks = Vec::new();
+        for state in lanes {
+            given_up += u64::from(state.references.give_up(now.mono));
+            asks.extend(state.references.poll_ask(now.mono, state.lane));
+        }
+        self.counters.gone += given_up;
         let lanes = device.lanes.iter_mut().flatten().map(|state| AckLane {
             lane: state.lane,
             runs: state.receiver.poll_acknowledged(),

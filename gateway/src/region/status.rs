@@ -107,6 +107,8 @@ pub const REGION_METRICS: &[MetricDoc] = &[
     DROPPED,
     ACKS,
     NACKS,
+    ASKS,
+    GONE,
     DEVICES,
     MEMORY,
     SINK_RECORDS,

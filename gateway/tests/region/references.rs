@@ -171,6 +171,22 @@ fn what_is_gone_everywhere_is_declared_with_all_that_refers_to_it_and_nothing_el
 }
 
 #[test]
+fn what_is_asked_for_in_vain_for_a_quarter_of_an_hour_is_given_up() {
+    let (mut shore, device, _, second, ask) = restarted();
+    for minute in 0..15 {
+        hear(&mut shore, &device, &second);
+        assert_eq!(asks(&mut shore), [ask], "minute {minute}");
+        assert!(shore.batch().is_none());
+        shore.pass(60_000);
+    }
+    hear(&mut shore, &device, &second);
+    assert_eq!(asks(&mut shore), []);
+    let batches = shore.commit_all();
+    assert!(matches!(batches[0].entries[0].what, What::Gap { cause: Cause::Corruption, .. }));
+    assert_eq!(shore.region.counters().gone, 1);
+}
+
+#[test]
 fn several_that_are_lacking_are_asked_for_one_after_the_other() {
     let (mut shore, mut device) = begun();
     let blocks: Vec<Vec<u8>> = [100, 200, 300].map(|bytes| strong(&mut device, bytes)).into();

@@ -33,6 +33,7 @@ pub(super) struct Total {
     pub(super) lines: u64,
     pub(super) lost: u64,
     pub(super) notices: u64,
+    pub(super) asked: u64,
     pub(super) gaps: u64,
     pub(super) struck: BTreeMap<Fault, u64>,
     pub(super) kinds: BTreeMap<String, u64>,
@@ -46,6 +47,7 @@ impl Total {
         self.lines += played.tallied.lines;
         self.lost += played.tallied.lost;
         self.notices += played.notices;
+        self.asked += played.asked;
         self.gaps += played.gaps;
         for fault in &played.struck {
             *self.struck.entry(*fault).or_default() += 1;
@@ -64,6 +66,7 @@ impl Total {
         self.lines += other.lines;
         self.lost += other.lost;
         self.notices += other.notices;
+        self.asked += other.asked;
         self.gaps += other.gaps;
         for (fault, count) in &other.struck {
             *self.struck.entry(*fault).or_default() += count;
@@ -197,13 +200,14 @@ fn only(options: &Options) -> String {
 fn line(out: &mut dyn Write, what: &str, part: &Total, passed: Duration) -> io::Result<()> {
     writeln!(
         out,
-        "{what}: {} worlds, {} failed; {} lines, {} lost and declared, {} notices, {} gaps; {} steps; {:.0} s",
+        "{what}: {} worlds, {} failed; {} lines, {} lost and declared, {} notices, {} gaps, {} asked for; {} steps; {:.0} s",
         part.worlds,
         part.failed,
         part.lines,
         part.lost,
         part.notices,
         part.gaps,
+        part.asked,
         part.steps,
         passed.as_secs_f64()
     )?;

@@ -26,6 +26,7 @@ pub(crate) struct Played {
     pub(crate) events: Vec<String>,
     pub(crate) tallied: Tallied,
     pub(crate) notices: u64,
+    pub(crate) asked: u64,
     pub(crate) gaps: u64,
     pub(crate) failure: Option<Failure>,
 }
@@ -85,6 +86,7 @@ pub(crate) fn play(plan: &Plan) -> Played {
         struck,
         trace: world.broker.trace ^ world.watch.records.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         notices: world.watch.notices,
+        asked: world.shore.asked(),
         gaps: world.watch.gaps,
         events: std::mem::take(&mut world.events),
         tallied: outcome.unwrap_or_default(),
@@ -95,7 +97,12 @@ pub(crate) fn play(plan: &Plan) -> Played {
 fn begin(plan: &Plan) -> World {
     let mut world = World::with_shore(plan.seed, plan.shore.clone());
     for (at, device) in plan.devices.iter().enumerate() {
-        let at = world.add(config(at, device));
+        let mut config = config(at, device);
+        if plan.seed.is_multiple_of(3) {
+            // Lines that say much the same, so that blocks refer to others.
+            config.style.bytes_max = 24;
+        }
+        let at = world.add(config);
         world.machines[at].files.keep_births(device.keeps_births);
     }
     world

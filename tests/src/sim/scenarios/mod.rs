@@ -7,6 +7,7 @@ mod identity;
 mod kills;
 mod lanes;
 mod pressure;
+mod references;
 
 use crate::sim::world::World;
 

@@ -98,6 +98,8 @@ pub(crate) struct Shore {
     pub(crate) commits: u64,
     pub(crate) memory_bytes_seen: u64,
     pub(crate) starts: u64,
+    /// Blocks that the gateways before this one asked devices for.
+    asked: u64,
     /// Wake-ups in these 10 seconds.
     turns: (i64, u32),
     since: i64,
@@ -125,6 +127,7 @@ impl Shore {
             commits: 0,
             memory_bytes_seen: 0,
             starts: 0,
+            asked: 0,
             turns: (0, 0),
             since: now - 5 * SECOND,
             random: Random::new(seed),
@@ -169,6 +172,7 @@ impl Shore {
 
     /// The gateway dies; what was not synced stays (`kill -9`) or is lost in any part (power).
     pub(crate) fn die(&mut self, now: i64, loses_power: bool) {
+        self.asked = self.asked();
         self.region = None;
         self.archive = None;
         self.committing.clear();
@@ -181,6 +185,11 @@ impl Shore {
             self.coast.directory.cut_power(|_| random.number());
         }
         self.start_at = now + self.random.within(50..5_000) as i64 * MS;
+    }
+
+    /// How often devices were asked for blocks that others refer to.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked + self.region.as_ref().map_or(0, |region| region.counters().asks)
     }
 
     pub(crate) fn handle_up(&mut self, now: i64, topic: &str, bytes: &[u8]) {
