@@ -61,6 +61,8 @@ pub trait Core: Sized {
     fn handle_down(&mut self, now: Now, message: &[u8]);
     /// Some file may have changed.
     fn handle_changed(&mut self);
+    /// Whether every change of a file is told, as far as the kernel can. Before the first call it is not.
+    fn handle_watched(&mut self, is_watched: bool);
     /// Bytes came from standard input; returns how many were taken. The rest comes again.
     fn handle_stdin(&mut self, bytes: &[u8]) -> usize;
     /// Standard input has ended.
@@ -209,8 +211,10 @@ impl<L: Link> Shell<L> {
         }
     }
 
-    /// Gives the core what the shell has for it: standard input and the size of the process.
+    /// Gives the core what the shell has for it: standard input, how well files are watched, and the size of the
+    /// process.
     fn feed<C: Core>(&mut self, core: &mut C, now: Now) {
+        core.handle_watched(self.watch.is_complete());
         if !self.stdin.waiting().is_empty() {
             let taken = core.handle_stdin(self.stdin.waiting());
             self.stdin.take(taken);
