@@ -22,7 +22,7 @@ pub mod stdin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftlog_proto::ids::{BootId, RunId, SessionId};
+use driftlog_proto::ids::{BootId, Lane, RunId, SessionId};
 use driftlog_proto::time::{Mono, Now};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,6 +35,12 @@ use state_dir::StateDir;
 use status::{CoreStatus, Shown, StatusSocket};
 use stdin::{Arrived, Stdin};
 
+/// Descriptors that a running agent has open at once, at most: standard input and output, the lock, the
+/// runtime's and the signals', inotify, the status socket and its connection being let in, the connection to the
+/// broker and the look-up of its name, and what is opened for an instant (a directory, a file of `/proc`, a
+/// certificate, a new segment, a file being compared): all that is not counted by name.
+pub const DESCRIPTORS_MAX: usize =
+    source::FILES_MAX + Lane::ALL.len() * spool::disk::OPEN_FILES_MAX + status::ANSWERS_MAX + 24;
 /// How long a stopping agent goes on sending.
 pub const STOP_WAIT_MS: u64 = 3_000;
 /// How often the process's memory is measured, while the agent is awake.

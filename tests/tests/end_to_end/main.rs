@@ -10,6 +10,7 @@
 
 mod broker;
 mod corruption;
+mod descriptors;
 mod identity;
 mod kill;
 mod ledger;
