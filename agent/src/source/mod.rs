@@ -66,6 +66,7 @@ mod scan;
 mod sim_files;
 mod status;
 mod stdin;
+mod survey;
 mod table;
 mod turn;
 pub mod watch;
@@ -97,6 +98,7 @@ pub use parse::recognise;
 pub use sim_files::{SimFiles, SimHandle};
 pub use status::{SourceState, SourceStatus};
 pub use stdin::STDIN_BYTES_MAX;
+pub use survey::{Survey, Usual, survey, usual};
 pub use table::{CLOSED_MAX, FILES_MAX};
 
 /// The path that lines from standard input carry.

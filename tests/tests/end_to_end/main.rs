@@ -14,6 +14,7 @@ mod descriptors;
 mod identity;
 mod kill;
 mod ledger;
+mod online;
 mod overflow;
 mod reboot;
 mod stop;
