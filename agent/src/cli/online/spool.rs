@@ -56,24 +56,10 @@ fn unwritable(state_dir: &Path) -> Option<Finding> {
     let failed = |path: &Path, error: io::Error| {
         Finding::wrong(SUBJECT, format!("{} cannot be written: {error}", path.display()), hint)
     };
-    let folder = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     if !state_dir.exists() {
-        let above = state_dir.ancestors().find(|folder| folder.exists())?;
-        if !above.is_dir() {
-            let what = format!("{} cannot be written: it is not a directory", above.display());
-            return Some(Finding::wrong(SUBJECT, what, "set state_dir to another path"));
-        }
-        return access(above, folder).err().map(|error| {
-            let (state_dir, above) = (state_dir.display(), above.display());
-            let what =
-                format!("{state_dir} is not there and cannot be made in {above}: {}", io::Error::from(error));
-            Finding::wrong(
-                SUBJECT,
-                what,
-                format!("make it for the agent's user: install -d -o USER {state_dir}"),
-            )
-        });
+        return unmakeable(state_dir);
     }
+    let folder = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     let files = [LOCK_NAME, DEVICE_ID_FILE].map(|name| state_dir.join(name));
     let folders =
         [state_dir.to_owned(), state_dir.join(SPOOL_FOLDER)].into_iter().chain(lane_folders(state_dir));
@@ -88,6 +74,20 @@ fn unwritable(state_dir: &Path) -> Option<Finding> {
         Some(failed(&path, error.into()))
     });
     refused.or_else(|| stranger(state_dir))
+}
+
+/// Whether a state directory that is not there could not be made.
+fn unmakeable(state_dir: &Path) -> Option<Finding> {
+    let above = state_dir.ancestors().find(|folder| folder.exists())?;
+    if !above.is_dir() {
+        let what = format!("{} cannot be written: it is not a directory", above.display());
+        return Some(Finding::wrong(SUBJECT, what, "set state_dir to another path"));
+    }
+    let error: io::Error = access(above, Access::WRITE_OK | Access::EXEC_OK).err()?.into();
+    let (state_dir, above) = (state_dir.display(), above.display());
+    let what = format!("{state_dir} is not there and cannot be made in {above}: {error}");
+    let hint = format!("make it for the agent's user: install -d -o USER {state_dir}");
+    Some(Finding::wrong(SUBJECT, what, hint))
 }
 
 /// Root may write everything; whoever else the agent runs as need not.
