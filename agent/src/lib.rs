@@ -22,7 +22,7 @@ pub mod stdin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftlog_proto::ids::{BootId, RunId, SessionId};
+use driftlog_proto::ids::{BootId, Lane, RunId, SessionId};
 use driftlog_proto::time::{Mono, Now};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,6 +35,12 @@ use state_dir::StateDir;
 use status::{CoreStatus, Shown, StatusSocket};
 use stdin::{Arrived, Stdin};
 
+/// Descriptors that a running agent has open at once, at most: standard input and output, the lock, the
+/// runtime's and the signals', inotify, the status socket and its connection being let in, the connection to the
+/// broker and the look-up of its name, and what is opened for an instant (a directory, a file of `/proc`, a
+/// certificate, a new segment, a file being compared): all that is not counted by name.
+pub const DESCRIPTORS_MAX: usize =
+    source::FILES_MAX + Lane::ALL.len() * spool::disk::OPEN_FILES_MAX + status::ANSWERS_MAX + 24;
 /// How long a stopping agent goes on sending.
 pub const STOP_WAIT_MS: u64 = 3_000;
 /// How often the process's memory is measured, while the agent is awake.
@@ -61,6 +67,8 @@ pub trait Core: Sized {
     fn handle_down(&mut self, now: Now, message: &[u8]);
     /// Some file may have changed.
     fn handle_changed(&mut self);
+    /// Whether every change of a file is told, as far as the kernel can. Before the first call it is not.
+    fn handle_watched(&mut self, is_watched: bool);
     /// Bytes came from standard input; returns how many were taken. The rest comes again.
     fn handle_stdin(&mut self, bytes: &[u8]) -> usize;
     /// Standard input has ended.
@@ -209,8 +217,10 @@ impl<L: Link> Shell<L> {
         }
     }
 
-    /// Gives the core what the shell has for it: standard input and the size of the process.
+    /// Gives the core what the shell has for it: standard input, how well files are watched, and the size of the
+    /// process.
     fn feed<C: Core>(&mut self, core: &mut C, now: Now) {
+        core.handle_watched(self.watch.is_complete());
         if !self.stdin.waiting().is_empty() {
             let taken = core.handle_stdin(self.stdin.waiting());
             self.stdin.take(taken);

@@ -11,7 +11,7 @@ pub const DEVICE_ID_FILE: &str = "device_id";
 /// Name of the status socket in the state directory.
 pub const SOCKET_NAME: &str = "agent.sock";
 /// Name of the lock in the state directory.
-const LOCK_NAME: &str = "lock";
+pub(crate) const LOCK_NAME: &str = "lock";
 
 /// The state directory, held: nobody else opens its spool until this is dropped or the process ends,
 /// however it ends.

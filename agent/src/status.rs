@@ -20,7 +20,7 @@ use crate::link::LinkEvent;
 use crate::state_dir::{SOCKET_NAME, StateDir};
 
 /// Who may be answered at once.
-const ANSWERS_MAX: usize = 4;
+pub(crate) const ANSWERS_MAX: usize = 4;
 /// Whoever does not take the answer within this is let go.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 

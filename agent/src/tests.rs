@@ -45,6 +45,8 @@ impl Core for ToldCore {
 
     fn handle_changed(&mut self) {}
 
+    fn handle_watched(&mut self, _: bool) {}
+
     fn handle_stdin(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.takes_at_once);
         self.taken.extend_from_slice(&bytes[..count]);

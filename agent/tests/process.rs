@@ -70,7 +70,7 @@ fn version_and_help_are_said_on_standard_output() {
     assert_eq!(text(&output.stdout), format!("driftlog-agent {}\n", env!("CARGO_PKG_VERSION")));
     ends(&output, 0, "");
     let output = agent(&["--help"]).output().unwrap();
-    for command in ["run", "check", "status", "--version"] {
+    for command in ["init", "run", "check", "status", "--version"] {
         assert!(text(&output.stdout).contains(&format!("driftlog-agent {command}")), "{command}");
     }
     ends(&output, 0, "");
@@ -112,7 +112,7 @@ fn check_validates_and_touches_nothing() {
     assert!(!state.exists());
     let output = agent(&["check", "--config", "/nowhere/agent.toml"]).output().unwrap();
     let expected = "error: /nowhere/agent.toml: cannot read the configuration: No such file or directory (os error 2)\n\
-                    hint: driftlog-agent.example.toml shows every key\n";
+                    hint: driftlog-agent init writes one for this machine\n";
     ends(&output, 2, expected);
 }
 
@@ -153,4 +153,88 @@ fn a_second_agent_on_the_same_directory_ends_with_1_and_names_the_first() {
     first.signal(Signal::KILL);
     drop(first);
     drop(Running::start(&file));
+}
+
+#[test]
+fn init_writes_what_check_accepts_and_never_over_another_file_unforced() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("etc/driftlog/agent.toml");
+    let name = file.to_str().unwrap();
+    let output = agent(&["init", "--config", name]).output().unwrap();
+    ends(&output, 0, "");
+    let said = text(&output.stdout);
+    assert!(said.starts_with(&format!("wrote    {name}\ndevice   ")), "{said}");
+    assert!(said.contains(&format!("\n  2. driftlog-agent check --online --config {name}\n")), "{said}");
+    ends(&agent(&["check", "--config", name]).output().unwrap(), 0, "");
+    let written = std::fs::read_to_string(&file).unwrap();
+    for line in ["[broker]", "url = \"mqtt://broker.invalid:1883\"", "#keep_alive_s = 30", "[[source]]"] {
+        assert!(written.lines().any(|of| of == line), "{line} is not in\n{written}");
+    }
+    std::fs::write(&file, "mine").unwrap();
+    let output = agent(&["init", "--config", name]).output().unwrap();
+    let expected = format!(
+        "error: {name} is there already and is left as it is\n\
+         hint: --force writes another in its place and keeps it as {name}.old; --config FILE writes elsewhere\n"
+    );
+    ends(&output, 1, &expected);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    ends(&agent(&["init", "--force", "--config", name]).output().unwrap(), 0, "");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    assert_eq!(std::fs::read_to_string(format!("{name}.old")).unwrap(), "mine");
+}
+
+/// What `check --online` says, broker and all, and its exit code.
+fn online(file: &Path) -> (Option<i32>, String) {
+    let output = agent(&["check", "--online", "--config", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    (output.status.code(), text(&output.stdout))
+}
+
+#[track_caller]
+fn says(said: &str, line: &str) {
+    assert!(said.lines().any(|of| of == line), "{line}\nis not said in\n{said}");
+}
+
+#[test]
+fn check_online_says_of_clock_sources_and_spool_what_is_wrong_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, state) = configure(dir.path());
+    let (code, said) = online(&file);
+    assert_eq!(code, Some(1), "nobody listens at the broker: {said}");
+    says(&said, &format!("sources  note   there is nothing yet at {}/*.log", dir.path().display()));
+    says(&said, "hint: it is read as soon as it is there; is the path right?");
+    assert!(!state.exists(), "nothing is made");
+
+    std::fs::write(dir.path().join("a.log"), "one\n").unwrap();
+    let clock = dir.path().join("clock");
+    std::fs::write(&clock, "wall_offset_ms=-1700000000000\n").unwrap();
+    let configured = std::fs::read_to_string(&file).unwrap();
+    let more =
+        format!("[trial]\nclock_file = \"{}\"\n[spool]\nbulk.bytes_max = 1099511627776\n", clock.display());
+    std::fs::write(&file, configured.clone() + &more).unwrap();
+    let (_, said) = online(&file);
+    assert!(said.contains("\nclock    note   it was never set and shows 197"), "{said}");
+    says(&said, "sources  ok     1 file can be read");
+    assert!(said.contains("\nspool    wrong  0 B of 1,024 GiB are used in "), "{said}");
+    assert!(
+        said.contains("\nhint: make room, or lower bytes_max in [spool.bulk] and [spool.urgent] to "),
+        "{said}"
+    );
+
+    // In the place of the state directory there is a file.
+    std::fs::write(&file, configured.replace("/state\"", "/clock/state\"")).unwrap();
+    let (code, said) = online(&file);
+    assert_eq!(code, Some(1));
+    says(&said, &format!("spool    wrong  {} cannot be written: it is not a directory", clock.display()));
+}
+
+#[test]
+fn check_online_beside_a_running_agent_leaves_its_spool_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, _) = configure(dir.path());
+    let running = Running::start(&file);
+    let (_, said) = online(&file);
+    says(&said, &format!("spool    ok     in use by the agent that runs, process {}", running.0.id()));
+    let output = agent(&["status", "--config", file.to_str().unwrap()]).output().unwrap();
+    ends(&output, 0, "");
 }

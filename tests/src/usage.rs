@@ -21,6 +21,8 @@ pub struct Usage {
     pub resident_bytes: u64,
     /// The most resident memory so far.
     pub resident_bytes_peak: u64,
+    /// How often one of its threads gave up the processor to wait, and so was woken up.
+    pub wakeups: u64,
 }
 
 impl Usage {
@@ -44,6 +46,7 @@ impl Usage {
             written_bytes: value(&io, "wchar:"),
             resident_bytes: value(&status, "VmRSS:") * 1024,
             resident_bytes_peak: value(&status, "VmHWM:") * 1024,
+            wakeups: wakeups(process)?,
         })
     }
 
@@ -56,8 +59,20 @@ impl Usage {
             written_bytes: self.written_bytes + other.written_bytes,
             resident_bytes: other.resident_bytes,
             resident_bytes_peak: self.resident_bytes_peak.max(other.resident_bytes_peak),
+            wakeups: self.wakeups + other.wakeups,
         }
     }
+}
+
+/// Of all threads that are there now.
+fn wakeups(process: u32) -> io::Result<u64> {
+    let mut sum = 0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        // One that has ended since the folder was listed says nothing.
+        let status = fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
+        sum += value(&status, "voluntary_ctxt_switches:");
+    }
+    Ok(sum)
 }
 
 /// The number behind a name at the beginning of a line; 0 where there is none.
@@ -73,6 +88,7 @@ mod tests {
     #[test]
     fn a_process_that_works_and_writes_is_seen_to_do_so() {
         let before = Usage::of(std::process::id()).unwrap();
+        (0..5).for_each(|_| std::thread::sleep(Duration::from_millis(2)));
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), vec![7; 1 << 20]).unwrap();
         let mut sum = 0u64;
@@ -81,6 +97,7 @@ mod tests {
         }
         let after = Usage::of(std::process::id()).unwrap();
         assert!(after.written_bytes - before.written_bytes >= 1 << 20, "{before:?} {after:?} {sum}");
+        assert!(after.wakeups - before.wakeups >= 5, "{before:?} {after:?}");
         assert!(after.resident_bytes_peak >= after.resident_bytes && after.resident_bytes > 0);
     }
 

@@ -230,6 +230,17 @@ fn the_tables_of_the_spool_format_are_those_of_the_code() {
 }
 
 #[test]
+fn the_page_of_devices_lists_as_many_descriptors_as_the_agent_may_have_open() {
+    let page = read("docs/device.md");
+    let section = page.split("\n## ").find(|section| section.starts_with("What it has open\n")).unwrap();
+    let all = format!("At most {} descriptors", driftlog_agent::DESCRIPTORS_MAX);
+    assert!(section.contains(&all), "docs/device.md does not say: {all}");
+    let rows = section.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| "));
+    let sum: usize = rows.filter_map(|(_, number)| number.parse::<usize>().ok()).sum();
+    assert_eq!(sum, driftlog_agent::DESCRIPTORS_MAX, "the rows of the table");
+}
+
+#[test]
 fn the_page_of_brokers_prints_every_file_that_the_scripts_take_from_it() {
     let page = |name: &str| {
         let output =

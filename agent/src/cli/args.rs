@@ -16,7 +16,8 @@ pub(super) enum Command {
     Help,
     Version,
     Run { config: PathBuf },
-    Check { config: PathBuf },
+    Init { config: PathBuf, is_forced: bool },
+    Check { config: PathBuf, is_online: bool },
     Status { config: PathBuf, json: bool },
     Spool(SpoolCommand),
 }
@@ -66,8 +67,8 @@ impl fmt::Display for UsageError {
 }
 
 const SEE_HELP: &str = "driftlog-agent --help shows every command";
-const COMMANDS: [&str; 4] = ["run", "check", "status", "spool"];
-const OPTIONS: [&str; 7] = ["config", "json", "dir", "format", "lane", "help", "version"];
+const COMMANDS: [&str; 5] = ["init", "run", "check", "status", "spool"];
+const OPTIONS: [&str; 9] = ["config", "json", "dir", "format", "lane", "online", "force", "help", "version"];
 
 fn error(what: impl Into<String>, hint: impl Into<String>) -> UsageError {
     UsageError { what: what.into(), hint: hint.into() }
@@ -91,6 +92,8 @@ struct Options {
     format: Option<Format>,
     lane: Option<Lane>,
     json: bool,
+    online: bool,
+    force: bool,
 }
 
 pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
@@ -106,6 +109,8 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Long("format") => options.format = Some(format(&parser.value().map_err(refused)?)?),
             Long("lane") => options.lane = Some(lane(&parser.value().map_err(refused)?)?),
             Long("json") => options.json = true,
+            Long("online") => options.online = true,
+            Long("force") => options.force = true,
             Long(name) => return Err(unknown("option", name, "--", &OPTIONS)),
             Short(letter) => return Err(error(format!("unknown option -{letter}"), SEE_HELP)),
             Value(word) => options.words.push(word.to_string_lossy().into_owned()),
@@ -141,14 +146,18 @@ impl Options {
                 if let Some(word) = rest.first() {
                     return Err(error(format!("`{name}` takes no \"{word}\""), SEE_HELP));
                 }
-                self.refuse(name, &["dir", "format", "lane"])?;
-                if *name != "status" {
-                    self.refuse(name, &["json"])?;
-                }
+                let known: &[&str] = match *name {
+                    "init" => &["force"],
+                    "check" => &["online"],
+                    "status" => &["json"],
+                    _ => &[],
+                };
+                self.refuse_all_but(name, known)?;
                 let config = self.config.unwrap_or_else(|| CONFIG_DEFAULT.into());
                 Ok(match *name {
+                    "init" => Command::Init { config, is_forced: self.force },
                     "run" => Command::Run { config },
-                    "check" => Command::Check { config },
+                    "check" => Command::Check { config, is_online: self.online },
                     _ => Command::Status { config, json: self.json },
                 })
             }
@@ -165,7 +174,8 @@ impl Options {
             "export" => SpoolAction::Export { format: self.format.unwrap_or(Format::Text) },
             word => return Err(unknown("command spool", word, "", &["inspect", "verify", "export"])),
         };
-        self.refuse(&format!("spool {name}"), if *name == "export" { &["json"] } else { &["format"] })?;
+        let known = ["dir", "lane", if *name == "export" { "format" } else { "json" }];
+        self.refuse_all_but(&format!("spool {name}"), &known)?;
         let from = match (self.directory, self.config) {
             (Some(_), Some(_)) => {
                 return Err(error("--dir and --config exclude each other", "give one of them"));
@@ -177,15 +187,17 @@ impl Options {
     }
 
     /// Refuses options that were given and that this command does not know.
-    fn refuse(&self, command: &str, names: &[&str]) -> Result<(), UsageError> {
-        let is_given = |name: &&&str| match **name {
-            "dir" => self.directory.is_some(),
-            "format" => self.format.is_some(),
-            "lane" => self.lane.is_some(),
-            _ => self.json,
-        };
-        match names.iter().find(is_given) {
-            Some(name) => Err(error(format!("`{command}` takes no --{name}"), SEE_HELP)),
+    fn refuse_all_but(&self, command: &str, known: &[&str]) -> Result<(), UsageError> {
+        let given = [
+            ("dir", self.directory.is_some()),
+            ("format", self.format.is_some()),
+            ("lane", self.lane.is_some()),
+            ("json", self.json),
+            ("online", self.online),
+            ("force", self.force),
+        ];
+        match given.iter().find(|(name, is_given)| *is_given && !known.contains(name)) {
+            Some((name, _)) => Err(error(format!("`{command}` takes no --{name}"), SEE_HELP)),
             None => Ok(()),
         }
     }
@@ -228,6 +240,9 @@ mod tests {
             ("spool inspect --dir a --config b", "--dir and --config exclude each other"),
             ("status --dir a", "`status` takes no --dir"),
             ("run --json", "`run` takes no --json"),
+            ("run --online", "`run` takes no --online"),
+            ("check --force", "`check` takes no --force"),
+            ("init --dir a", "`init` takes no --dir"),
         ] {
             assert_eq!(of(line).unwrap_err().what, what, "{line}");
         }

@@ -3,6 +3,9 @@
 //! Exit codes: 0 done, 1 failed, 2 usage or configuration.
 
 mod args;
+mod init;
+mod online;
+mod room;
 mod spool;
 mod status;
 
@@ -28,8 +31,11 @@ const HELP: &str = "\
 driftlog-agent spools the logs of a device to flash and sends them when it can.
 
 usage:
+  driftlog-agent init   [--config FILE] [--force] write a configuration for this machine; with --force over another
   driftlog-agent run    [--config FILE]           run until SIGTERM
-  driftlog-agent check  [--config FILE]           validate the configuration, touch nothing
+  driftlog-agent check  [--config FILE] [--online]
+                                                  validate the configuration, touch nothing; with --online try
+                                                  clock, sources, spool and broker too; exit 1 when one is wrong
   driftlog-agent status [--config FILE] [--json]  what is spooled, sent, acknowledged, dropped and why
   driftlog-agent spool inspect [--config FILE | --dir DIR] [--lane LANE] [--json]
                                                   what a spool holds; needs no agent, changes nothing
@@ -59,7 +65,13 @@ pub fn main_with<C: Core>(args: impl IntoIterator<Item = OsString>) -> ExitCode 
             Ok(()) => DONE,
             Err(error) => fail(FAILED, format_args!("error: {error}")),
         }),
-        Ok(Command::Check { config }) => configured(&config, |config| say(&summary(config))),
+        Ok(Command::Init { config, is_forced }) => init::run(&config, is_forced),
+        Ok(Command::Check { config, is_online }) => {
+            configured(&config, |config| match say(&summary(config)) {
+                DONE if is_online => online::check(config),
+                code => code,
+            })
+        }
         Ok(Command::Spool(command)) => spool::run(&command),
         Ok(Command::Status { config, json }) => configured(&config, |config| status::show(config, json)),
     };
@@ -83,6 +95,11 @@ fn summary(config: &Config) -> String {
         broker.host,
         broker.port
     )
+}
+
+/// So many files, in words.
+fn files(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "file" } else { "files" })
 }
 
 /// Prints a result. A reader that went away (`| head`) is no failure.

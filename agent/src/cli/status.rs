@@ -161,7 +161,7 @@ fn number(number: u64) -> String {
 }
 
 /// Bytes with three digits and a unit of 1,024.
-fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     let Some((unit, size)) = units.into_iter().find(|(_, size)| bytes >= *size) else {
         return format!("{bytes} B");

@@ -4,6 +4,7 @@
 //! table with the keys that this module reads.
 
 mod broker;
+mod draft;
 mod error;
 mod reader;
 mod source;
@@ -21,6 +22,7 @@ pub use error::ConfigError;
 pub use source::{FileSource, SourceConfig};
 pub use spool::{Durability, LaneConfig, Overflow, SpoolSettings};
 
+pub(crate) use draft::{BROKER_TO_SET, Setting, draft};
 pub(crate) use error::nearest;
 
 use error::Fault;
@@ -58,11 +60,19 @@ impl Config {
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file).map_err(|error| {
             let what = format!("cannot read the configuration: {error}");
-            let hint = Some("driftlog-agent.example.toml shows every key".to_owned());
+            let hint = Some("driftlog-agent init writes one for this machine".to_owned());
             ConfigError::new(file, vec![Fault { line: 0, what, hint }])
         })?;
+        Self::parse_here(file, &text)
+    }
+
+    /// Validates the text of a file for this machine.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: everything that is wrong with it, by line.
+    pub(crate) fn parse_here(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let machine_id = std::fs::read_to_string("/etc/machine-id").ok();
-        Self::parse(file, &text, machine_id.as_deref())
+        Self::parse(file, text, machine_id.as_deref())
     }
 
     /// Validates the text of a file; `machine_id` is what stands in `/etc/machine-id`.

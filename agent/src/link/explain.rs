@@ -10,7 +10,108 @@ use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
 
 use super::mqtt::FLUSH_WAIT;
+#[cfg(feature = "tls")]
+use super::tls;
 use crate::config::BrokerConfig;
+
+/// Why a connection did not come up.
+#[derive(Debug)]
+pub(super) enum Unopened {
+    /// The broker's name cannot be resolved.
+    Name(io::Error),
+    /// A file that the configuration names cannot be used.
+    File(String),
+    /// It failed, or took too long.
+    Connection(ConnectionError),
+    /// The broker does not allow the subscriptions.
+    Forbidden,
+}
+
+impl Unopened {
+    /// What to do about it.
+    pub(super) fn hint(&self, config: &BrokerConfig, up: &str) -> String {
+        match self {
+            Self::Name(_) if config.host.ends_with(".invalid") => {
+                "set broker.url to where your broker is".to_owned()
+            }
+            Self::Name(_) => {
+                "is the network up, with a DNS server, and the name right? An address in its place needs none"
+                    .to_owned()
+            }
+            Self::File(_) => "the agent's user must be allowed to read it".to_owned(),
+            Self::Forbidden => {
+                format!(
+                    "this user must be allowed to read {}/# and to publish to {up}",
+                    up.trim_end_matches("/up")
+                )
+            }
+            Self::Connection(ConnectionError::ConnectionRefused(code)) => login_hint(*code).to_owned(),
+            Self::Connection(error) => {
+                let Some(io) = io_error(error) else {
+                    return if matches!(error, ConnectionError::NetworkTimeout) {
+                        NETWORK_HINT.to_owned()
+                    } else {
+                        port_hint(config)
+                    };
+                };
+                #[cfg(feature = "tls")]
+                if let Some(error) = tls::cause(io) {
+                    return tls::hint(error).to_owned();
+                }
+                connection_hint(io.kind(), config)
+            }
+        }
+    }
+}
+
+/// The error of the operating system, or of TLS, below one of the MQTT library.
+fn io_error(error: &ConnectionError) -> Option<&io::Error> {
+    match error {
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)),
+        ) => Some(error),
+        #[cfg(feature = "tls")]
+        ConnectionError::Tls(TlsError::Io(error)) => Some(error),
+        _ => None,
+    }
+}
+
+fn login_hint(code: ConnectReturnCode) -> &'static str {
+    match code {
+        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
+            "broker.username, and the first line of broker.password_file, must be as the broker knows them"
+        }
+        ConnectReturnCode::BadClientId => "give broker.client_id as the broker's rules want it",
+        ConnectReturnCode::ServiceUnavailable => "try again, and look at the broker's log",
+        ConnectReturnCode::RefusedProtocolVersion | ConnectReturnCode::Success => {
+            "the broker has to speak MQTT 3.1.1"
+        }
+    }
+}
+
+const NETWORK_HINT: &str = "is the network up, does it lead there, and does a firewall let it through?";
+
+fn connection_hint(kind: io::ErrorKind, config: &BrokerConfig) -> String {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof};
+    match kind {
+        ConnectionRefused => format!(
+            "nobody listens on port {} there: is the broker running, and is broker.url its address?",
+            config.port
+        ),
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => port_hint(config),
+        _ => NETWORK_HINT.to_owned(),
+    }
+}
+
+/// Somebody is there, and does not speak as expected.
+fn port_hint(config: &BrokerConfig) -> String {
+    let other = if config.tls.is_some() { "mqtt:// without" } else { "mqtts:// with" };
+    let port = config.port;
+    format!(
+        "does port {port} want {other} TLS? A broker may also hang up on a user or a client id; its log says"
+    )
+}
 
 /// An error of the MQTT library, to be shown to a person.
 pub(super) struct Explained<'a> {

@@ -16,7 +16,7 @@ const OWED_TOLD: Duration = Duration::from_secs(30);
 /// One that does so for so long will not send it any more (RabbitMQ stops for a message over its limit, and
 /// answers pings). While a message leaves, nothing is read: so two of them may lie between.
 const OWED_MAX: Duration = Duration::from_secs(2 * FLUSH_WAIT.as_secs());
-/// How often to look.
+/// How often to look while something is owed.
 const OWED_LOOK: Duration = Duration::from_secs(10);
 
 /// Counts the bytes that the broker has not acknowledged.
@@ -103,7 +103,9 @@ impl InFlight {
     pub(super) async fn overdue(&self) -> String {
         let mut is_told = false;
         loop {
-            sleep(OWED_LOOK).await;
+            // What is owed later is not late before that.
+            let is_owed = self.sizes().owed_since.is_some();
+            sleep(if is_owed { OWED_LOOK } else { OWED_TOLD }).await;
             let owed = self.sizes().owed_since.map_or(Duration::ZERO, |since| since.elapsed());
             let (seconds, bytes) = (owed.as_secs(), self.largest().1);
             let text = || {

@@ -8,6 +8,8 @@
 //! Memory: one message waiting, one in rumqttc's channel, and at most `in_flight_bytes_max` that the
 //! broker has not acknowledged.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +19,13 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS, SubscribeFilter,
     SubscribeReasonCode,
 };
+use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::Backoff;
 use super::closings::{self, Closings};
-use super::explain::Explained;
+use super::explain::{Explained, Unopened};
 use super::in_flight::{IN_FLIGHT_MAX, InFlight};
 use super::{Link, LinkEvent, Oversize, tls};
 use crate::clock::Clock;
@@ -87,11 +90,44 @@ impl Mqtt {
     /// Starts connecting, on the current tokio runtime.
     #[must_use]
     pub fn start(config: BrokerConfig, device: &DeviceId, run: RunId, clock: Arc<Clock>) -> Self {
-        let (sender, events) = mpsc::channel(EVENTS_MAX);
-        let client_id = config.client_id.clone().unwrap_or_else(|| client_id(device, run));
-        let connector = Connector { config, client_id, topics: Topics::new(device), clock, events: sender };
+        let (connector, events) = Connector::new(config, device, run, clock);
         Self { events, outgoing: None, task: tokio::spawn(connector.keep_up()) }
     }
+}
+
+/// A broker that does not take this device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What failed, and at which broker.
+    pub reason: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// Connects once, as the link does it, and leaves again: name, TCP, TLS, MQTT with user and password,
+/// subscriptions. Nothing is published. Returns the broker's address.
+///
+/// A broker closes the older of two connections with one client id: a link that is up under the configured one, or
+/// under that of `run`, is cut.
+///
+/// # Errors
+/// [`Refusal`].
+pub async fn try_once(
+    config: BrokerConfig,
+    device: &DeviceId,
+    run: RunId,
+    clock: Arc<Clock>,
+) -> Result<SocketAddr, Refusal> {
+    let (connector, _events) = Connector::new(config, device, run, clock);
+    let tried = async {
+        let address = connector.resolve().await?;
+        connector.leave(connector.open().await?).await;
+        Ok::<_, Unopened>(address)
+    };
+    tried.await.map_err(|why| Refusal {
+        reason: connector.reason(connector.say(&why)),
+        hint: why.hint(&connector.config, &connector.topics.up),
+    })
 }
 
 impl Drop for Mqtt {
@@ -158,6 +194,17 @@ struct Connector {
 type Reason = String;
 
 impl Connector {
+    fn new(
+        config: BrokerConfig,
+        device: &DeviceId,
+        run: RunId,
+        clock: Arc<Clock>,
+    ) -> (Self, mpsc::Receiver<Heard>) {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let client_id = config.client_id.clone().unwrap_or_else(|| client_id(device, run));
+        (Self { config, client_id, topics: Topics::new(device), clock, events: sender }, events)
+    }
+
     /// Connects, again and again, until the other side is gone.
     async fn keep_up(self) {
         let mut backoff = Backoff::new(self.config.backoff_ms_min, self.config.backoff_ms_max);
@@ -178,15 +225,8 @@ impl Connector {
 
     /// One connection, from the first packet to the last. `Ok` when the other side wants no more.
     async fn connection(&self, backoff: &mut Backoff, closings: &mut Closings) -> Result<(), Reason> {
-        let (client, mut eventloop) = AsyncClient::new(self.options()?, 1);
-        eventloop.network_options.set_tcp_send_buffer_size(SEND_BUFFER_BYTES);
-        let wait = Duration::from_secs(self.config.connect_timeout_s.into());
-        eventloop.network_options.set_connection_timeout(wait.as_secs());
-        let early = tokio::select! {
-            subscribed = timeout(wait, self.subscribe(&client, &mut eventloop)) => match subscribed {
-                Ok(subscribed) => subscribed?,
-                Err(_) => return Err(self.reason(format_args!("no answer within {} s", wait.as_secs()))),
-            },
+        let Opened { client, mut eventloop, early } = tokio::select! {
+            opened = self.open() => opened.map_err(|why| self.reason(self.say(&why)))?,
             () = self.events.closed() => return Ok(()),
         };
         // From here on this wait bounds how long a message may take to leave.
@@ -211,31 +251,53 @@ impl Connector {
         })
     }
 
+    /// The broker's address, by itself: a name that cannot be resolved is told apart from a broker that cannot
+    /// be reached.
+    async fn resolve(&self) -> Result<SocketAddr, Unopened> {
+        let wait = Duration::from_secs(self.config.connect_timeout_s.into());
+        let name = format!("{}:{}", self.config.host, self.config.port);
+        let found = timeout(wait, lookup_host(name)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()));
+        let mut found = found.map_err(Unopened::Name)?;
+        found.next().ok_or_else(|| Unopened::Name(io::ErrorKind::NotFound.into()))
+    }
+
+    /// Connects and subscribes, within the named time.
+    async fn open(&self) -> Result<Opened, Unopened> {
+        let (client, mut eventloop) = AsyncClient::new(self.options().map_err(Unopened::File)?, 1);
+        eventloop.network_options.set_tcp_send_buffer_size(SEND_BUFFER_BYTES);
+        let wait = Duration::from_secs(self.config.connect_timeout_s.into());
+        eventloop.network_options.set_connection_timeout(wait.as_secs());
+        let subscribed = timeout(wait, self.subscribe(&client, &mut eventloop)).await;
+        let early = subscribed.unwrap_or(Err(Unopened::Connection(ConnectionError::NetworkTimeout)))?;
+        Ok(Opened { client, eventloop, early })
+    }
+
     /// Waits for CONNACK, subscribes, waits for SUBACK. Returns what came before that.
     async fn subscribe(
         &self,
         client: &AsyncClient,
         eventloop: &mut EventLoop,
-    ) -> Result<Vec<Vec<u8>>, Reason> {
+    ) -> Result<Vec<Vec<u8>>, Unopened> {
         let mut early = Vec::new();
         let mut is_asked = false;
         loop {
             let event =
                 eventloop.poll().await.map_err(|error| match closings::is_closed(&error) && is_asked {
                     // RabbitMQ hangs up where mosquitto answers.
-                    true => self.forbidden(),
-                    false => self.explain(&error),
+                    true => Unopened::Forbidden,
+                    false => Unopened::Connection(error),
                 })?;
             match event {
                 Event::Incoming(Packet::ConnAck(_)) => {
                     let filter = |topic: &String| SubscribeFilter::new(topic.clone(), QoS::AtLeastOnce);
                     let filters = [filter(&self.topics.ack), filter(&self.topics.down)];
-                    client.try_subscribe_many(filters).map_err(|error| self.reason(&error))?;
+                    let asked = client.try_subscribe_many(filters);
+                    asked.map_err(|_| Unopened::Connection(ConnectionError::RequestsDone))?;
                     is_asked = true;
                 }
                 Event::Incoming(Packet::SubAck(ack)) => {
                     if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-                        return Err(self.forbidden());
+                        return Err(Unopened::Forbidden);
                     }
                     return Ok(early);
                 }
@@ -282,7 +344,7 @@ impl Connector {
         let _ = self.events.send(Heard { event, outgoing }).await;
     }
 
-    fn options(&self) -> Result<MqttOptions, Reason> {
+    fn options(&self) -> Result<MqttOptions, String> {
         let config = &self.config;
         let mut options = MqttOptions::new(&self.client_id, &config.host, config.port);
         let bytes = MESSAGE_BYTES_MAX + PACKET_OVERHEAD_BYTES_MAX;
@@ -292,15 +354,16 @@ impl Connector {
             options.set_credentials(username, self.password()?);
         }
         if let Some(files) = &config.tls {
-            options.set_transport(tls::transport(files, &self.clock).map_err(|error| self.reason(&error))?);
+            let transport = tls::transport(files, &self.clock);
+            options.set_transport(transport.map_err(|error| error.to_string())?);
         }
         Ok(options)
     }
 
-    fn password(&self) -> Result<String, Reason> {
+    fn password(&self) -> Result<String, String> {
         let Some(file) = &self.config.password_file else { return Ok(String::new()) };
         let text = std::fs::read_to_string(file)
-            .map_err(|error| self.reason(format_args!("password_file {}: {error}", file.display())))?;
+            .map_err(|error| format!("password_file {}: {error}", file.display()))?;
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 
@@ -308,14 +371,35 @@ impl Connector {
         format!("{}:{}: {what}", self.config.host, self.config.port)
     }
 
-    fn forbidden(&self) -> Reason {
-        let what = "the broker does not allow to subscribe to";
-        self.reason(format_args!("{what} {} and …/down", self.topics.ack))
+    /// Says good-bye.
+    async fn leave(&self, mut opened: Opened) {
+        let goodbye = async {
+            // An error means that the connection is gone already.
+            let _ = opened.client.disconnect().await;
+            while !matches!(opened.eventloop.poll().await, Err(_) | Ok(Event::Outgoing(Outgoing::Disconnect)))
+            {
+            }
+        };
+        let _ = timeout(CLOSE_WAIT, goodbye).await;
     }
 
-    fn explain(&self, error: &ConnectionError) -> Reason {
-        self.reason(Explained { error, config: &self.config })
+    fn say(&self, why: &Unopened) -> String {
+        match why {
+            Unopened::Name(error) => format!("the name cannot be resolved: {error}"),
+            Unopened::File(what) => what.clone(),
+            Unopened::Connection(error) => Explained { error, config: &self.config }.to_string(),
+            Unopened::Forbidden => {
+                format!("the broker does not allow to subscribe to {} and …/down", self.topics.ack)
+            }
+        }
     }
+}
+
+/// A connection that is up, and what came before it was.
+struct Opened {
+    client: AsyncClient,
+    eventloop: EventLoop,
+    early: Vec<Vec<u8>>,
 }
 
 /// Ends the back-off when the connection has proven itself; never ends itself.

@@ -17,7 +17,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
+};
 
 use crate::clock::Clock;
 use crate::config::TlsFiles;
@@ -129,6 +132,40 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(file).map_err(|error| TlsError::new(file, format_args!("cannot be read: {error}")))
+}
+
+/// The error of TLS that rustls handed through the stream as one of I/O.
+pub(crate) fn cause(error: &std::io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What to do about an error of TLS.
+pub(crate) fn hint(error: &Error) -> &'static str {
+    use CertificateError as Certificate;
+    match error {
+        Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
+            "broker.ca_file must hold the certificate of whoever signed the broker's"
+        }
+        Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => "name the broker in broker.url as its certificate does",
+        Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            "the broker needs a new certificate, unless this device's clock is wrong"
+        }
+        Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
+            "this device's clock is behind, or the broker's certificate was made with one that was ahead"
+        }
+        Error::InvalidCertificate(_) => "the broker's certificate cannot be used: give it another",
+        Error::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::InsufficientSecurity,
+        ) => "the broker has to speak TLS 1.2 or 1.3",
+        Error::AlertReceived(_) => {
+            "the broker refuses this device's certificate, or wants one: broker.cert_file and broker.key_file"
+        }
+        _ => "does that port speak TLS? mqtt:// is without",
+    }
 }
 
 /// The agent's clock, as rustls asks for it.

@@ -159,6 +159,11 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         self.has_more = true;
     }
 
+    /// Whether every change of a file is told by a hint, as far as the kernel can.
+    pub fn handle_watched(&mut self, is_watched: bool) {
+        self.sources.handle_watched(is_watched);
+    }
+
     /// Bytes of standard input; returns how many were taken.
     pub fn handle_stdin(&mut self, bytes: &[u8]) -> usize {
         self.has_more = true;

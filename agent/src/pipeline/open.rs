@@ -78,6 +78,10 @@ impl Core for Device {
         Self::handle_changed(self);
     }
 
+    fn handle_watched(&mut self, is_watched: bool) {
+        Self::handle_watched(self, is_watched);
+    }
+
     fn handle_stdin(&mut self, bytes: &[u8]) -> usize {
         Self::handle_stdin(self, bytes)
     }

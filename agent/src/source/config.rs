@@ -18,7 +18,7 @@ pub struct SourcesConfig {
     pub files: Vec<FileSource>,
     /// Standard input, and how long its unfinished last line waits for its end.
     pub stdin_idle_line_ms: Option<u64>,
-    /// How often open files are looked at. May be long where changes are told.
+    /// How often open files are looked at where changes are not told; else with each search.
     pub poll_ms: u64,
     /// How often directories are searched. Sooner where changes are told.
     pub rescan_ms: u64,

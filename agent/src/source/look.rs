@@ -7,7 +7,7 @@ use super::files::{FileError, Files};
 use super::fit::holds;
 use super::table::{After, Entry, Open, Role};
 use super::turn::{Ready, idle_line_ms};
-use super::{SourceNoticeKind, Sources};
+use super::{SourceNoticeKind, Sources, SourcesConfig};
 
 /// After a hint: no sooner than this after the last look.
 pub(crate) const HINTED_LOOK_MS: u64 = 50;
@@ -24,10 +24,14 @@ impl<F: Files> Sources<F> {
         if now >= self.next_look.min(self.next_scan) {
             self.break_turn();
             self.looked_at = now;
-            self.next_look = now.plus_ms(self.config.poll_ms);
+            let mut has_changed = false;
             for slot in self.table.slots() {
-                self.look(slot, now);
+                has_changed |= self.look(slot, now);
             }
+            self.hints.handle_look(now, has_changed);
+            let SourcesConfig { poll_ms, rescan_ms, .. } = self.config;
+            let wait_ms = if self.hints.suffice(now) { rescan_ms.max(poll_ms) } else { poll_ms };
+            self.next_look = now.plus_ms(wait_ms);
         }
         if now >= self.next_scan {
             self.scanned_at = now;
@@ -74,12 +78,16 @@ impl<F: Files> Sources<F> {
         }
     }
 
-    fn look(&mut self, slot: usize, now: Mono) {
-        let Some(entry) = self.table.entry_mut(slot) else { return };
-        let Some(open) = &mut entry.open else { return };
+    /// Looks at an open file; whether it has changed.
+    fn look(&mut self, slot: usize, now: Mono) -> bool {
+        let Some(entry) = self.table.entry_mut(slot) else { return false };
+        let Some(open) = &mut entry.open else { return false };
         let stat = match self.files.stat_open(&open.handle) {
             Ok(stat) => stat,
-            Err(error) => return self.close_unreadable(slot, &error, now),
+            Err(error) => {
+                self.close_unreadable(slot, &error, now);
+                return false;
+            }
         };
         if (stat.links == 0) != open.is_nameless {
             // Some file systems say so of every file: the search for its name decides.
@@ -91,7 +99,7 @@ impl<F: Files> Sources<F> {
             if open.is_undecided {
                 self.enqueue(slot);
             }
-            return;
+            return false;
         }
         let lost = (entry.key.is_none() && open.role == Role::Fresh)
             .then(|| open.seen.0.saturating_sub(stat.len))
@@ -111,6 +119,7 @@ impl<F: Files> Sources<F> {
             Ok(false) => self.truncated(slot, now),
             Err(error) => self.close_unreadable(slot, &error, now),
         }
+        true
     }
 
     /// A file lost bytes that were read: what follows in it is another file's content. What it held

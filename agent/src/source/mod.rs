@@ -41,7 +41,8 @@
 //!
 //! # What it costs
 //! One buffer of 64 KiB for all files, one file descriptor and some 500 bytes for each, no
-//! allocation for a line. Idle: one `fstat` per file and poll, one directory walk per rescan.
+//! allocation for a line. Idle: one `fstat` per file and look, one directory walk per rescan. Where changes are told
+//! (`hints`), files are looked at with each walk, otherwise each second.
 //!
 //! The call rule: `handle_*`, then [`Sources::begin`], then [`Sources::poll_line`] until `None`, and
 //! again while something begins; then sleep until [`Sources::poll_deadline`]. Between [`Sources::changed_cursors`] and
@@ -53,6 +54,7 @@ mod discover;
 mod files;
 mod fingerprint;
 mod fit;
+mod hints;
 mod identify;
 mod line;
 mod look;
@@ -64,6 +66,7 @@ mod scan;
 mod sim_files;
 mod status;
 mod stdin;
+mod survey;
 mod table;
 mod turn;
 pub mod watch;
@@ -78,6 +81,7 @@ use driftlog_proto::ids::BootId;
 use driftlog_proto::time::Mono;
 
 use cursor::Cursor;
+use hints::Hints;
 use line::Within;
 use notice::Notices;
 use stdin::Stdin;
@@ -94,6 +98,7 @@ pub use parse::recognise;
 pub use sim_files::{SimFiles, SimHandle};
 pub use status::{SourceState, SourceStatus};
 pub use stdin::STDIN_BYTES_MAX;
+pub use survey::{Survey, Usual, survey, usual};
 pub use table::{CLOSED_MAX, FILES_MAX};
 
 /// The path that lines from standard input carry.
@@ -144,6 +149,7 @@ pub struct Sources<F: Files> {
     scanned_at: Mono,
     next_look: Mono,
     next_scan: Mono,
+    hints: Hints,
     lines_cut: u64,
 }
 
@@ -175,6 +181,7 @@ impl<F: Files> Sources<F> {
             scanned_at: Mono(0),
             next_look: at,
             next_scan: at,
+            hints: Hints::default(),
             lines_cut: 0,
         };
         for (key, bytes) in cursors {
@@ -201,8 +208,18 @@ impl<F: Files> Sources<F> {
         }
     }
 
+    /// Whether every change is told by [`Sources::handle_changed`], as far as whoever tells them knows. Until this is
+    /// called, it is not.
+    pub fn handle_watched(&mut self, is_watched: bool) {
+        self.hints.handle_watched(is_watched);
+        if !is_watched && !self.config.files.is_empty() {
+            self.next_look = self.next_look.min(self.looked_at.plus_ms(self.config.poll_ms));
+        }
+    }
+
     /// Something changed in a directory or a file: look sooner.
     pub fn handle_changed(&mut self) {
+        self.hints.handle_changed();
         if !self.config.files.is_empty() {
             self.next_look = self.next_look.min(self.looked_at.plus_ms(look::HINTED_LOOK_MS));
             self.next_scan = self.next_scan.min(self.scanned_at.plus_ms(look::HINTED_SCAN_MS));

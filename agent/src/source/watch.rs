@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
@@ -31,6 +32,8 @@ pub struct Watch {
     roots: Vec<(PathBuf, bool)>,
     /// By watch descriptor; a deep one brings its subdirectories in.
     directories: HashMap<i32, (PathBuf, bool)>,
+    /// Some directory that is there is not watched.
+    is_partial: bool,
 }
 
 impl Watch {
@@ -47,9 +50,15 @@ impl Watch {
             log::info!("this kernel has no inotify to give: files are looked at once a second");
         }
         let roots = patterns.into_iter().map(root_of).collect();
-        let mut watch = Self { inotify, roots, directories: HashMap::new() };
+        let mut watch = Self { inotify, roots, directories: HashMap::new(), is_partial: false };
         watch.add_roots();
         watch
+    }
+
+    /// Whether every directory that is there is watched.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.inotify.is_some() && !self.is_partial
     }
 
     /// Waits until something has changed. Without inotify, for ever. May be dropped at any time.
@@ -89,6 +98,7 @@ impl Watch {
     fn add(&mut self, directory: &Path, is_deep: bool) {
         let Some(inotify) = &self.inotify else { return };
         if self.directories.len() >= DIRECTORIES_MAX {
+            self.is_partial = true;
             log::info!(
                 "more than {DIRECTORIES_MAX} directories: files in the others are looked at once a second"
             );
@@ -100,7 +110,15 @@ impl Watch {
             | WatchFlags::MOVED_FROM
             | WatchFlags::MOVED_TO
             | WatchFlags::ONLYDIR;
-        let Ok(descriptor) = inotify::add_watch(inotify.get_ref(), directory, flags) else { return };
+        let descriptor = match inotify::add_watch(inotify.get_ref(), directory, flags) {
+            Ok(descriptor) => descriptor,
+            // What comes to be there is watched at the next refresh.
+            Err(Errno::NOENT | Errno::NOTDIR) => return,
+            Err(_) => {
+                self.is_partial = true;
+                return;
+            }
+        };
         let known = self.directories.get(&descriptor).is_some_and(|(_, deep)| *deep);
         self.directories.insert(descriptor, (directory.to_owned(), is_deep || known));
         if !is_deep || known {
@@ -176,6 +194,7 @@ mod tests {
         let pattern = format!("{}/**", dir.path().display());
         let file = dir.path().join("a.log");
         let mut watch = Watch::new([pattern.as_str()]);
+        assert!(watch.is_complete());
         fs::write(&file, "new\n").unwrap();
         watch.changed().await;
         fs::write(&file, "longer\n").unwrap();
@@ -199,7 +218,7 @@ mod tests {
         }
         let pattern = format!("{}/**/*.log", dir.path().display());
         let watch = Watch::new([pattern.as_str()]);
-        assert_eq!(watch.directories.len(), DIRECTORIES_MAX);
+        assert_eq!((watch.directories.len(), watch.is_complete()), (DIRECTORIES_MAX, false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -81,6 +81,14 @@ impl Broker {
         }
     }
 
+    /// A connection that does not get as far as CONNECT.
+    pub(crate) async fn accept_none(&self) {
+        let tcp = self.tcp().await;
+        if let Some(tls) = &self.tls {
+            assert!(tls.accept(tcp).await.is_err());
+        }
+    }
+
     /// A connection that is accepted and subscribed.
     pub(crate) async fn accept_up(&self) -> Peer {
         let mut peer = self.accept().await;

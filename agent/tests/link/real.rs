@@ -1,5 +1,7 @@
 //! The link and a broker that others have written.
 
+use std::collections::HashMap;
+
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use rumqttd::protocol::v4::V4;
 use rumqttd::{ConnectionSettings, LinkType, Router, RouterConfig, Server, ServerSettings};
@@ -7,6 +9,11 @@ use rumqttd::{ConnectionSettings, LinkType, Router, RouterConfig, Server, Server
 use super::*;
 
 fn broker() -> u16 {
+    start_broker(None)
+}
+
+/// A broker that lets everybody in, or only these users with their passwords.
+pub(super) fn start_broker(auth: Option<HashMap<String, String>>) -> u16 {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let router = RouterConfig {
         max_connections: 10,
@@ -19,7 +26,7 @@ fn broker() -> u16 {
         connection_timeout_ms: 5_000,
         max_payload_size: 1 << 20,
         max_inflight_count: 100,
-        auth: None,
+        auth,
         external_auth: None,
         dynamic_filters: false,
     };

@@ -10,23 +10,23 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
 
 use super::*;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-struct Files(tempfile::TempDir);
+pub(super) struct Files(tempfile::TempDir);
 
 impl Files {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 }
 
-fn authority(name: &str) -> Authority {
+pub(super) fn authority(name: &str) -> Authority {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -34,7 +34,7 @@ fn authority(name: &str) -> Authority {
 }
 
 /// A certificate for `name` and its key, in PEM.
-fn signed(
+pub(super) fn signed(
     authority: &Authority,
     name: &str,
     change: impl FnOnce(&mut CertificateParams),
@@ -45,7 +45,7 @@ fn signed(
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
 }
 
-fn server((cert, key): &(String, String), clients: Option<&Authority>) -> ServerConfig {
+pub(super) fn server((cert, key): &(String, String), clients: Option<&Authority>) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap();

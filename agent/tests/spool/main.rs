@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod directory;
 mod elsewhere;
+mod kept;
 mod limits;
 mod model;
 mod offline;

@@ -82,11 +82,13 @@ fn run(options: &Options) -> io::Result<()> {
         hauls.push(haul::measure(&programs, &log.path, log.lines, folder.path(), flash)?);
         idles.push(idle::measure(&programs, folder.path())?);
     }
-    let recovery = if options.is_quick {
-        None
+    let (wakeups, recovery) = if options.is_quick {
+        (None, None)
     } else {
+        tell("an idle agent: six minutes")?;
+        let wakeups = idle::wakeups(&programs, folder.path())?;
         tell("filling a spool of 256 MB")?;
-        Some(recovery::measure(&programs, folder.path(), options.runs)?)
+        (Some(wakeups), Some(recovery::measure(&programs, folder.path(), options.runs)?))
     };
     let mut out = io::stdout().lock();
     writeln!(out, "machine  {}", machine::name())?;
@@ -99,6 +101,9 @@ fn run(options: &Options) -> io::Result<()> {
     size_row(&mut table, &agent)?;
     agent_rows(&mut table, options, &log, &floors, &hauls);
     idle_rows(&mut table, &idles);
+    if let Some(wakeups) = wakeups {
+        wakeup_rows(&mut table, wakeups);
+    }
     if let Some(recovery) = &recovery {
         recovery_rows(&mut table, recovery);
     }
@@ -217,6 +222,18 @@ fn idle_rows(table: &mut Table, idles: &[(u64, Duration)]) {
     let cpu = median(idles.iter().map(|(_, cpu)| *cpu).collect());
     let cpu = format!("{:.1} ms/s", cpu.as_secs_f64() * 1e3);
     table.row(vec!["agent CPU, idle".into(), cpu, "".into(), "steps of 3 ms/s".into()]);
+}
+
+fn wakeup_rows(table: &mut Table, [connected, offline]: [f64; 2]) {
+    let row = |figure: &str, of: f64, how: &str| {
+        vec![figure.into(), format!("{of:.0} /min"), "".into(), how.into()]
+    };
+    table.row(row(
+        "agent wake-ups, idle",
+        connected,
+        "connected; voluntary context switches of all its threads",
+    ));
+    table.row(row("  not connected", offline, "the same, tried again at most every 60 s"));
 }
 
 fn recovery_rows(table: &mut Table, recovery: &recovery::Recovery) {

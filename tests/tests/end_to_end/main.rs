@@ -10,9 +10,11 @@
 
 mod broker;
 mod corruption;
+mod descriptors;
 mod identity;
 mod kill;
 mod ledger;
+mod online;
 mod overflow;
 mod reboot;
 mod stop;

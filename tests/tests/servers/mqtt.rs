@@ -51,6 +51,13 @@ impl Region {
         region
     }
 
+    /// What `check --online` says on a device.
+    fn check(&self, device: usize) -> String {
+        let mut command = programs().agent();
+        command.args(["check", "--online", "--config"]).arg(self.devices[device].config());
+        String::from_utf8(run(command).unwrap().stdout).unwrap()
+    }
+
     fn wait_answered(&self, device: usize) {
         let answered = || self.devices[device].status().is_some_and(|status| status.core.answered);
         let has = wait_until(LONG, answered);
@@ -182,8 +189,18 @@ fn the_rules_keep_devices_apart(kind: Kind, forbidden: &str) {
     let own = access_of(&region.broker, true, "pump-2");
     region.change(1, own);
 
-    let wrong = access(&region.broker, true, "pump-1", "wrong");
+    let (right, wrong) = (region.check(0), access(&region.broker, true, "pump-1", "wrong"));
+    assert!(
+        right.contains("\nbroker   ok ") && right.contains("connected with TLS as \"pump-1\""),
+        "{right}"
+    );
     region.change(0, wrong);
+    let guessed = region.check(0);
+    assert!(guessed.contains("the broker refused the user or the password"), "{guessed}");
+    assert!(
+        guessed.contains("\nhint: broker.username, and the first line of broker.password_file"),
+        "{guessed}"
+    );
     region.wait_said(0, "the broker refused the user or the password");
     let said = region.devices[0].status().unwrap().link;
     let error = said.last_error.unwrap();

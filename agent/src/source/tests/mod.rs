@@ -34,6 +34,8 @@ pub(crate) struct Rig<F: Files + Clone> {
     pub(crate) sources: Option<Sources<F>>,
     pub(crate) now: Mono,
     pub(crate) boot: BootId,
+    /// Whether the sources are told that every change is told to them.
+    pub(crate) is_watched: bool,
     /// The cursors of the last durable frame.
     pub(crate) cursors: BTreeMap<u64, Vec<u8>>,
     pub(crate) open_block: Vec<Sealed>,
@@ -62,6 +64,7 @@ impl<F: Files + Clone> Rig<F> {
             sources: None,
             now: Mono(1_000_000_000),
             boot: BootId([1; 16]),
+            is_watched: false,
             cursors: BTreeMap::new(),
             open_block: Vec::new(),
             sealed: Vec::new(),
@@ -73,7 +76,9 @@ impl<F: Files + Clone> Rig<F> {
 
     pub(crate) fn start(&mut self) {
         let cursors = self.cursors.clone().into_iter();
-        self.sources = Some(Sources::new(self.config.clone(), self.files.clone(), self.boot, cursors));
+        let mut sources = Sources::new(self.config.clone(), self.files.clone(), self.boot, cursors);
+        sources.handle_watched(self.is_watched);
+        self.sources = Some(sources);
     }
 
     pub(crate) fn sources(&mut self) -> &mut Sources<F> {

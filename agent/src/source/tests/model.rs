@@ -66,7 +66,11 @@ impl Model {
         let sees_rotated = random.one_in(2);
         let births = random.one_in(2);
         let power_fails = random.one_in(3);
-        let rig = rig(&[if sees_rotated { "/log/**" } else { "/log/*.log" }]);
+        let mut rig = rig(&[if sees_rotated { "/log/**" } else { "/log/*.log" }]);
+        // Hints that are relied on and do not all come cost time, and no line.
+        let is_watched = seed % 2 == 1;
+        rig.is_watched = is_watched;
+        rig.sources().handle_watched(is_watched);
         rig.files.keep_births(births);
         let writers = (0..FILES)
             .map(|n| Writer { path: format!("/log/{n}.log"), rotations: 0, rest: Vec::new() })

@@ -472,3 +472,34 @@ fn a_truncated_file_that_begins_with_the_same_line_much_later_has_another_key() 
         rig.assert_contents(&[line; 3]);
     }
 }
+
+#[test]
+fn files_are_looked_at_with_each_search_where_changes_are_told_and_each_second_where_one_was_not() {
+    let mut rig = rig(&["/log/*.log"]);
+    rig.files.append("/log/a.log", b"one\n");
+    rig.sources().handle_watched(true);
+    rig.drain();
+    let looks = |rig: &mut Rig<SimFiles>, ms: u64| {
+        let end = rig.now.plus_ms(ms);
+        let mut wakes = 0;
+        while rig.sources().poll_deadline() <= end {
+            rig.now = rig.now.max(rig.sources().poll_deadline());
+            rig.poll(100);
+            wakes += 1;
+        }
+        rig.now = end;
+        wakes
+    };
+    assert!(looks(&mut rig, 60_000) <= 12, "with each search alone");
+    rig.files.append("/log/a.log", b"two\n");
+    rig.sources().handle_changed();
+    looks(&mut rig, 60_000);
+    assert!(looks(&mut rig, 60_000) <= 12, "it was told");
+    // Through a link, say.
+    rig.files.append("/log/a.log", b"three\n");
+    looks(&mut rig, 12_000);
+    let often = looks(&mut rig, 60_000);
+    assert!(often >= 59, "{often}");
+    rig.drain();
+    rig.assert_contents(&[b"one\ntwo\nthree\n"]);
+}

@@ -6,6 +6,7 @@
 mod os;
 mod sim;
 
+pub(crate) use os::OPEN_FILES_MAX;
 pub use os::OsDisk;
 pub use sim::{PowerCut, SimDisk, SimDiskStats};
 

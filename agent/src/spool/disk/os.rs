@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::{Disk, DiskError, DiskErrorKind, Slot, aside_name, file_name, slot_of};
 
 /// Files kept open: the one that is written, the one that is read, and one each in between.
-const OPEN_FILES_MAX: usize = 4;
+pub(crate) const OPEN_FILES_MAX: usize = 4;
 /// What a file is called until its head is on the flash: no segment's name. One that a kill left is
 /// written over by the next.
 const UNNAMED: &str = "new.segment";

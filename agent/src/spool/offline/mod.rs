@@ -84,6 +84,12 @@ impl<D: Disk> Offline<D> {
         self.recovered.lane
     }
 
+    /// Fingerprint of the hardware on which it was last written; `None` when nothing was.
+    #[must_use]
+    pub const fn hardware(&self) -> Option<u64> {
+        self.recovered.hardware
+    }
+
     /// What recovery found.
     #[must_use]
     pub const fn recovery(&self) -> &Recovery {
