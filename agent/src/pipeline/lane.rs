@@ -10,6 +10,7 @@ use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use super::RETRY_MS;
 use super::pack::Choice;
+use super::room::Room;
 use crate::spool::disk::Disk;
 use crate::spool::{Durability, Spool};
 
@@ -29,7 +30,7 @@ pub(super) struct Opened {
 pub(super) struct LaneOut<D: Disk> {
     pub(super) lane: Lane,
     pub(super) run: RunId,
-    pub(super) packer: Packer<Box<[u8]>>,
+    pub(super) packer: Packer<Room>,
     pub(super) opened: Option<Opened>,
     pub(super) choice: Choice,
     pub(super) spool: Spool<D>,
@@ -46,8 +47,7 @@ pub(super) struct LaneOut<D: Disk> {
 
 impl<D: Disk> LaneOut<D> {
     pub(super) fn new(spool: Spool<D>, in_flight_bytes_max: u32) -> Self {
-        let workspace = vec![0; WORKSPACE_BYTES].into_boxed_slice();
-        let packer = Packer::new(workspace).expect("the workspace has WORKSPACE_BYTES");
+        let packer = Packer::new(Room::new(WORKSPACE_BYTES)).expect("the room has WORKSPACE_BYTES");
         let sender = Sender::new(spool.base(), in_flight_bytes_max);
         Self {
             lane: spool.config().lane,

@@ -21,6 +21,7 @@ mod link;
 mod open;
 mod pack;
 mod read;
+mod room;
 mod routing;
 mod seal;
 mod status;
@@ -43,6 +44,7 @@ use lane::LaneOut;
 pub use open::{Device, OpenError, SPOOL_FOLDER};
 use pack::Packing;
 pub use pack::{Cpu, TRIAL_BLOCKS};
+use room::Room;
 use routing::Routing;
 
 /// The path under which the agent's own notices appear among the records.
@@ -90,7 +92,7 @@ pub struct Pipeline<D: Disk, F: Files> {
     session: Session,
     packing: Packing,
     /// One sealed item, while it is written or published.
-    workspace: Vec<u8>,
+    workspace: Room,
     read_buf: Vec<u8>,
     /// What is to be said among the records of a lane.
     notices: VecDeque<(Lane, String)>,
@@ -134,7 +136,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             routing,
             session: Session::default(),
             packing,
-            workspace: vec![0; ITEM_BYTES_MAX],
+            workspace: Room::new(ITEM_BYTES_MAX),
             read_buf: Vec::new(),
             notices: VecDeque::new(),
             notices_dropped: 0,

@@ -101,7 +101,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let sealed = if lane.packer.is_empty() {
             lane.append_cursors(now, &cursors, &gone)
         } else {
-            lane.seal(now, self.config.boot, &mut self.packing, &mut self.workspace, &cursors, &gone)
+            lane.seal(now, self.config.boot, &mut self.packing, self.workspace.as_mut(), &cursors, &gone)
         };
         if sealed {
             self.routing.handle_urgent_sealed();
@@ -146,7 +146,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             }
             lane.append_cursors(now, &cursors, &forgotten)
         } else {
-            lane.seal(now, self.config.boot, &mut self.packing, &mut self.workspace, &cursors, &forgotten)
+            lane.seal(now, self.config.boot, &mut self.packing, self.workspace.as_mut(), &cursors, &forgotten)
         };
         if done {
             self.cursors_durable(now, &forgotten);
