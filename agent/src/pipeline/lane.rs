@@ -9,6 +9,7 @@ use driftlog_proto::sender::Sender;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use super::RETRY_MS;
+use super::pace::Pace;
 use super::pack::Choice;
 use super::room::Room;
 use crate::spool::disk::Disk;
@@ -32,6 +33,7 @@ pub(super) struct LaneOut<D: Disk> {
     pub(super) run: RunId,
     pub(super) packer: Packer<Room>,
     pub(super) opened: Option<Opened>,
+    pub(super) pace: Pace,
     pub(super) choice: Choice,
     pub(super) spool: Spool<D>,
     pub(super) sender: Sender,
@@ -46,7 +48,7 @@ pub(super) struct LaneOut<D: Disk> {
 }
 
 impl<D: Disk> LaneOut<D> {
-    pub(super) fn new(spool: Spool<D>, in_flight_bytes_max: u32) -> Self {
+    pub(super) fn new(spool: Spool<D>, in_flight_bytes_max: u32, pace: Pace) -> Self {
         let packer = Packer::new(Room::new(WORKSPACE_BYTES)).expect("the room has WORKSPACE_BYTES");
         let sender = Sender::new(spool.base(), in_flight_bytes_max);
         Self {
@@ -54,6 +56,7 @@ impl<D: Disk> LaneOut<D> {
             run: spool.run(),
             packer,
             opened: None,
+            pace,
             choice: Choice::new(),
             spool,
             sender,

@@ -19,6 +19,7 @@ mod beat;
 mod lane;
 mod link;
 mod open;
+mod pace;
 mod pack;
 mod read;
 mod room;
@@ -42,6 +43,7 @@ use crate::spool::disk::Disk;
 use crate::spool::{Recovery, Spool};
 use lane::LaneOut;
 pub use open::{Device, OpenError, SPOOL_FOLDER};
+use pace::Pace;
 use pack::Packing;
 pub use pack::{Cpu, TRIAL_BLOCKS};
 use room::Room;
@@ -71,9 +73,11 @@ pub struct PipelineConfig {
     pub labels: Labels,
     /// This boot.
     pub boot: BootId,
-    /// A block is sealed at the latest after this long, while connected.
+    /// A block is sealed at the latest after this long, while connected: its line came after a silence.
+    pub delay_ms_min: u64,
+    /// The same where lines keep coming.
     pub delay_ms_max: u64,
-    /// The same while there is no connection.
+    /// A block is sealed at the latest after this long while there is no connection.
     pub delay_offline_ms_max: u64,
     /// Bytes of items on the air at once, for each lane.
     pub in_flight_bytes_max: u32,
@@ -120,8 +124,9 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         now: Now,
     ) -> Self {
         let limit = config.in_flight_bytes_max;
-        let lanes: Vec<LaneOut<D>> =
-            [Some(bulk), urgent].into_iter().flatten().map(|spool| LaneOut::new(spool, limit)).collect();
+        let pace = Pace::new(config.delay_ms_min, config.delay_ms_max);
+        let spools = [Some(bulk), urgent].into_iter().flatten();
+        let lanes: Vec<LaneOut<D>> = spools.map(|spool| LaneOut::new(spool, limit, pace)).collect();
         let urgent = lanes.iter().find(|lane| lane.lane == Lane::Urgent);
         let routing = Routing::new(config.urgent_min, urgent.map(|lane| &lane.spool));
         let damaged: Vec<(Lane, String)> = lanes
@@ -219,7 +224,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let bulk_from = urgent.map(|lane| lane.retry_at).max().unwrap_or(Mono(0));
         let sealed_from = |lane: Lane| if lane == Lane::Bulk { bulk_from } else { Mono(0) };
         let lanes =
-            self.lanes.iter().map(|lane| lane.deadline(self.delay_ms(), sealed_from(lane.lane))).min();
+            self.lanes.iter().map(|lane| lane.deadline(self.delay_ms(lane), sealed_from(lane.lane))).min();
         let cursors = self.cursors_moved.filter(|_| !self.is_paused());
         let cursors = cursors.map_or(Mono::FOREVER, |at| at.plus_ms(CURSORS_MS));
         let sources = if self.is_paused() { Mono::FOREVER } else { self.sources.poll_deadline() };
@@ -227,8 +232,8 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         lanes.unwrap_or(Mono::FOREVER).min(cursors).min(sources).min(beat).min(self.session.poll_deadline())
     }
 
-    fn delay_ms(&self) -> u64 {
-        if self.session.is_answered() { self.config.delay_ms_max } else { self.config.delay_offline_ms_max }
+    fn delay_ms(&self, lane: &LaneOut<D>) -> u64 {
+        if self.session.is_answered() { lane.pace.delay_ms() } else { self.config.delay_offline_ms_max }
     }
 
     /// Whether the sources wait because a lane cannot take more.
