@@ -131,6 +131,7 @@ backoff_ms_max = {}
 
 [spool]
 durability = "{durability}"
+delay_ms_min = {delay_ms_max}
 delay_ms_max = {delay_ms_max}
 delay_offline_ms_max = {delay_ms_max}
 bulk.bytes_max = {bulk_bytes_max}

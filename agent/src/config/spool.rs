@@ -21,9 +21,12 @@ pub struct LaneConfig {
 pub struct SpoolSettings {
     /// What a power cut may cost.
     pub durability: Durability,
-    /// Milliseconds after which an open block is sealed while the link is up.
+    /// Milliseconds after which an open block is sealed while the link is up, if its first line came after
+    /// a silence.
+    pub delay_ms_min: u32,
+    /// The same where lines keep coming.
     pub delay_ms_max: u32,
-    /// The same while it is down.
+    /// Milliseconds after which an open block is sealed while the link is down.
     pub delay_offline_ms_max: u32,
     /// The lane of everything that is not urgent.
     pub bulk: LaneConfig,
@@ -46,6 +49,8 @@ impl SpoolSettings {
     }
 }
 
+/// A little below the five seconds after which ext4 commits its journal: so two blocks share a commit.
+const DELAY_MS_MAX: u64 = 4_500;
 /// Bytes of the largest lane.
 const LANE_BYTES_MAX: u64 = 1 << 40;
 
@@ -74,13 +79,24 @@ pub(super) fn read(mut section: Section<'_, '_>) -> SpoolSettings {
         Policy::Interval => Durability::Interval { ms: interval },
         Policy::None => Durability::None,
     };
-    let delay_ms_max = small(section.number("delay_ms_max", 1_000, 10..=60_000));
+    let delay_ms_max = section.number("delay_ms_max", DELAY_MS_MAX, 10..=60_000);
+    let delay_ms_min = small(section.number("delay_ms_min", delay_ms_max.min(1_000), 10..=delay_ms_max));
+    let delay_ms_max = small(delay_ms_max);
     let delay_offline_ms_max = small(section.number("delay_offline_ms_max", 10_000, 10..=600_000));
     let (bulk, _) = read_lane(section.section("bulk"), 256 << 20, false);
     let (urgent, urgent_severity_min) = read_lane(section.section("urgent"), 16 << 20, true);
     let cpu = section.word("cpu", &[("normal", Cpu::Normal), ("low", Cpu::Low)], Cpu::Normal);
     section.finish();
-    SpoolSettings { durability, delay_ms_max, delay_offline_ms_max, bulk, urgent, urgent_severity_min, cpu }
+    SpoolSettings {
+        durability,
+        delay_ms_min,
+        delay_ms_max,
+        delay_offline_ms_max,
+        bulk,
+        urgent,
+        urgent_severity_min,
+        cpu,
+    }
 }
 
 fn read_lane(mut section: Section<'_, '_>, bytes: u64, is_urgent: bool) -> (LaneConfig, Option<u8>) {

@@ -164,6 +164,10 @@ fn a_number_out_of_range_is_shown_with_the_range() {
         "error: agent.toml:4: `broker.backoff_ms_min` is 500; it must lie between 10 and 400",
     );
     refused(
+        &format!("{LEAST}[spool]\ndelay_ms_max = 400\ndelay_ms_min = 500\n"),
+        "error: agent.toml:7: `spool.delay_ms_min` is 500; it must lie between 10 and 400",
+    );
+    refused(
         &broker("in_flight_bytes_max = 0x1000"),
         "error: agent.toml:3: `broker.in_flight_bytes_max` is 4096; it must lie between 131072 and 16777216",
     );
@@ -177,6 +181,18 @@ fn a_lane_that_is_too_small_and_a_policy_that_is_none_are_refused() {
          error: agent.toml:7: `spool.urgent.overflow` is \"drop-newest\"; it must be one of: drop-oldest, pause-sources\n\
          hint: did you mean \"drop-oldest\"?",
     );
+}
+
+#[test]
+fn one_limit_of_the_delay_is_enough() {
+    let delays = |keys: &str| {
+        let spool = parse(&format!("{LEAST}[spool]\n{keys}\n")).unwrap().spool;
+        (spool.delay_ms_min, spool.delay_ms_max, spool.delay_offline_ms_max)
+    };
+    assert_eq!(delays(""), (1_000, 4_500, 10_000));
+    assert_eq!(delays("delay_ms_max = 200"), (200, 200, 10_000));
+    assert_eq!(delays("delay_ms_max = 20000"), (1_000, 20_000, 10_000));
+    assert_eq!(delays("delay_ms_min = 4500"), (4_500, 4_500, 10_000));
 }
 
 #[test]

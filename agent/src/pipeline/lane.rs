@@ -11,7 +11,9 @@ use driftlog_proto::sender::Sender;
 use driftlog_proto::time::{ClockState, Mono, Unix};
 
 use super::RETRY_MS;
+use super::pace::Pace;
 use super::pack::Choice;
+use super::room::Room;
 use crate::spool::disk::Disk;
 use crate::spool::{Durability, Spool};
 
@@ -40,8 +42,9 @@ pub(super) enum Answer {
 pub(super) struct LaneOut<D: Disk> {
     pub(super) lane: Lane,
     pub(super) run: RunId,
-    pub(super) packer: Packer<Box<[u8]>>,
+    pub(super) packer: Packer<Room>,
     pub(super) opened: Option<Opened>,
+    pub(super) pace: Pace,
     pub(super) choice: Choice,
     pub(super) spool: Spool<D>,
     pub(super) sender: Sender,
@@ -60,15 +63,15 @@ pub(super) struct LaneOut<D: Disk> {
 }
 
 impl<D: Disk> LaneOut<D> {
-    pub(super) fn new(spool: Spool<D>, in_flight_bytes_max: u32) -> Self {
-        let workspace = vec![0; WORKSPACE_BYTES].into_boxed_slice();
-        let packer = Packer::new(workspace).expect("the workspace has WORKSPACE_BYTES");
+    pub(super) fn new(spool: Spool<D>, in_flight_bytes_max: u32, pace: Pace) -> Self {
+        let packer = Packer::new(Room::new(WORKSPACE_BYTES)).expect("the room has WORKSPACE_BYTES");
         let sender = Sender::new(spool.base(), in_flight_bytes_max);
         Self {
             lane: spool.config().lane,
             run: spool.run(),
             packer,
             opened: None,
+            pace,
             choice: Choice::new(),
             spool,
             sender,

@@ -10,6 +10,8 @@ use driftlog_proto::ids::Seq;
 use driftlog_proto::limits::{REFERENCE_BLOCKS_MAX, REFERENCE_SEALED_BYTES_MAX};
 use driftlog_proto::lines::Encoder;
 
+use super::room::Room;
+
 /// Bytes of columns from which no further block is referred to: more bring nothing (measured at 4, 16 and
 /// 64 KiB a block).
 const ENOUGH_BYTES: usize = 12 * 1024;
@@ -76,7 +78,7 @@ impl Learned {
     /// refers to nothing are what is referred to.
     pub(super) fn handle_sealed(
         &mut self,
-        packer: &Packer<Box<[u8]>>,
+        packer: &Packer<Room>,
         packed: &Packed,
         sealed: &Sealed,
         encoder: &mut Encoder,

@@ -20,8 +20,10 @@ mod lane;
 mod learned;
 mod link;
 mod open;
+mod pace;
 mod pack;
 mod read;
+mod room;
 mod routing;
 mod seal;
 mod status;
@@ -43,7 +45,9 @@ use crate::spool::{Recovery, Spool};
 use lane::LaneOut;
 pub use learned::Sealed;
 pub use open::{Device, OpenError, SPOOL_FOLDER};
+use pace::Pace;
 pub use pack::{Choice, Cpu, Packing, TRIAL_BLOCKS};
+pub use room::Room;
 use routing::Routing;
 
 /// The path under which the agent's own notices appear among the records.
@@ -70,9 +74,11 @@ pub struct PipelineConfig {
     pub labels: Labels,
     /// This boot.
     pub boot: BootId,
-    /// A block is sealed at the latest after this long, while connected.
+    /// A block is sealed at the latest after this long, while connected: its line came after a silence.
+    pub delay_ms_min: u64,
+    /// The same where lines keep coming.
     pub delay_ms_max: u64,
-    /// The same while there is no connection.
+    /// A block is sealed at the latest after this long while there is no connection.
     pub delay_offline_ms_max: u64,
     /// Bytes of items on the air at once, for each lane.
     pub in_flight_bytes_max: u32,
@@ -91,7 +97,7 @@ pub struct Pipeline<D: Disk, F: Files> {
     session: Session,
     packing: Packing,
     /// One sealed item, while it is written or published.
-    workspace: Vec<u8>,
+    workspace: Room,
     read_buf: Vec<u8>,
     /// What is to be said among the records of a lane.
     notices: VecDeque<(Lane, String)>,
@@ -119,8 +125,9 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         now: Now,
     ) -> Self {
         let limit = config.in_flight_bytes_max;
-        let lanes: Vec<LaneOut<D>> =
-            [Some(bulk), urgent].into_iter().flatten().map(|spool| LaneOut::new(spool, limit)).collect();
+        let pace = Pace::new(config.delay_ms_min, config.delay_ms_max);
+        let spools = [Some(bulk), urgent].into_iter().flatten();
+        let lanes: Vec<LaneOut<D>> = spools.map(|spool| LaneOut::new(spool, limit, pace)).collect();
         let urgent = lanes.iter().find(|lane| lane.lane == Lane::Urgent);
         let routing = Routing::new(config.urgent_min, urgent.map(|lane| &lane.spool));
         let damaged: Vec<(Lane, String)> = lanes
@@ -135,7 +142,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             routing,
             session: Session::default(),
             packing,
-            workspace: vec![0; ITEM_BYTES_MAX],
+            workspace: Room::new(ITEM_BYTES_MAX),
             read_buf: Vec::new(),
             notices: VecDeque::new(),
             notices_dropped: 0,
@@ -223,7 +230,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let bulk_from = urgent.map(|lane| lane.retry_at).max().unwrap_or(Mono(0));
         let sealed_from = |lane: Lane| if lane == Lane::Bulk { bulk_from } else { Mono(0) };
         let lanes =
-            self.lanes.iter().map(|lane| lane.deadline(self.delay_ms(), sealed_from(lane.lane))).min();
+            self.lanes.iter().map(|lane| lane.deadline(self.delay_ms(lane), sealed_from(lane.lane))).min();
         let cursors = self.cursors_moved.filter(|_| !self.is_paused());
         let cursors = cursors.map_or(Mono::FOREVER, |at| at.plus_ms(CURSORS_MS));
         let sources = if self.is_paused() { Mono::FOREVER } else { self.sources.poll_deadline() };
@@ -231,8 +238,8 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         lanes.unwrap_or(Mono::FOREVER).min(cursors).min(sources).min(beat).min(self.session.poll_deadline())
     }
 
-    fn delay_ms(&self) -> u64 {
-        if self.session.is_answered() { self.config.delay_ms_max } else { self.config.delay_offline_ms_max }
+    fn delay_ms(&self, lane: &LaneOut<D>) -> u64 {
+        if self.session.is_answered() { lane.pace.delay_ms() } else { self.config.delay_offline_ms_max }
     }
 
     /// Whether the sources wait because a lane cannot take more.

@@ -189,6 +189,7 @@ fn pipeline_config(start: &Start<'_>) -> PipelineConfig {
         device: config.device_id.clone(),
         labels: config.labels.clone(),
         boot: start.boot,
+        delay_ms_min: u64::from(config.spool.delay_ms_min),
         delay_ms_max: u64::from(config.spool.delay_ms_max),
         delay_offline_ms_max: u64::from(config.spool.delay_offline_ms_max),
         in_flight_bytes_max: config.broker.in_flight_bytes_max,

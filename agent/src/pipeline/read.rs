@@ -136,6 +136,7 @@ impl<D: Disk> LaneOut<D> {
     ) -> bool {
         let opened = self.opened.get_or_insert_with(|| {
             self.packer.open(now.mono);
+            self.pace.handle_opened(now.mono);
             Opened { mono: now.mono, wall: now.wall, clock: now.state, last: now.mono, is_pressing: false }
         });
         let put = self.packer.source(source).and_then(|index| self.packer.push(&record(index)));

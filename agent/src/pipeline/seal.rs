@@ -45,13 +45,15 @@ type Cursors = Vec<(u64, Vec<u8>)>;
 impl<D: Disk, F: Files> Pipeline<D, F> {
     /// Seals what is due, by time or because it presses.
     pub(super) fn seal_due(&mut self, now: Now) {
-        let delay_ms = self.delay_ms();
         let cursors_late = self.cursors_moved.is_some_and(|at| now.mono >= at.plus_ms(CURSORS_MS));
         let retries = self.lanes.iter().any(|lane| lane.retry_at.0 > 0 && now.mono >= lane.retry_at);
-        if self.lanes.iter().any(|lane| lane.is_due(now.mono, delay_ms)) || cursors_late || retries {
-            let due = |lane: &LaneOut<D>| lane.lane == Lane::Bulk && lane.is_due(now.mono, delay_ms);
+        let is_due = |lane: &LaneOut<D>| lane.is_due(now.mono, self.delay_ms(lane));
+        if self.lanes.iter().any(is_due) || cursors_late || retries {
             // An urgent block alone does not wait for the bulk block, nor hurry it.
-            if self.lanes.iter().any(due) || cursors_late || retries {
+            if self.lanes.iter().any(|lane| lane.lane == Lane::Bulk && is_due(lane))
+                || cursors_late
+                || retries
+            {
                 self.seal_lanes(now, cursors_late);
             } else {
                 self.seal_urgent(now);
@@ -103,7 +105,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         let sealed = if lane.packer.is_empty() {
             lane.append_cursors(now, &cursors, &gone)
         } else {
-            lane.seal(now, self.config.boot, &mut self.packing, &mut self.workspace, &cursors, &gone)
+            lane.seal(now, self.config.boot, &mut self.packing, self.workspace.as_mut(), &cursors, &gone)
         };
         if sealed {
             self.routing.handle_urgent_sealed();
@@ -148,7 +150,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             }
             lane.append_cursors(now, &cursors, &forgotten)
         } else {
-            lane.seal(now, self.config.boot, &mut self.packing, &mut self.workspace, &cursors, &forgotten)
+            lane.seal(now, self.config.boot, &mut self.packing, self.workspace.as_mut(), &cursors, &forgotten)
         };
         if done {
             self.cursors_durable(now, &forgotten);
@@ -255,6 +257,7 @@ impl<D: Disk> LaneOut<D> {
             Ok(()) => {
                 self.packer.open(now.mono);
                 self.opened = None;
+                self.pace.handle_sealed(now.mono);
                 self.succeeded();
                 true
             }
@@ -332,7 +335,7 @@ impl<D: Disk> LaneOut<D> {
             bytes: sealed.len(),
             segment: self.spool.segment().unwrap_or_default(),
         };
-        self.choice.handle_sealed(&self.packer, &packed, &sealed, packing).map_err(SealError::Misuse)
+        self.choice.handle_sealed(&self.packer, &packed, &sealed).map_err(SealError::Misuse)
     }
 
     /// The blocks that this one is the first to refer to: it brings a copy of them, so that what is damaged in

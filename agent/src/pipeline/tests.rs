@@ -1,10 +1,10 @@
 //! What a sealed block says about the times of its records, and what is answered when the gateway asks.
 
 use driftlog_proto::block::{Codec, Reference};
-use driftlog_proto::ids::{BootId, DeviceId, Lane, RunId, SessionId};
+use driftlog_proto::ids::{AckNumber, BootId, DeviceId, Lane, RunId, SessionId};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader};
 use driftlog_proto::limits::MESSAGE_BYTES_MAX;
-use driftlog_proto::message::{self, Ask, Down, Labels, Up};
+use driftlog_proto::message::{self, Ack, Ask, Down, Echo, Labels, Up};
 use driftlog_proto::time::{ClockState, Mono, Now, Unix};
 
 use super::{Cpu, Pipeline, PipelineConfig};
@@ -15,7 +15,7 @@ use crate::spool::{Spool, SpoolConfig};
 const SECOND: u64 = 1_000_000_000;
 const PATH: &str = "/log/a.log";
 
-/// An agent that was never connected: it seals after ten seconds.
+/// An agent that is not connected: it seals after ten seconds.
 fn offline(files: &SimFiles, now: Now) -> Pipeline<SimDisk, SimFiles> {
     let patterns = Patterns::new(&[PATH], &[]).unwrap();
     let sources = SourcesConfig {
@@ -28,7 +28,8 @@ fn offline(files: &SimFiles, now: Now) -> Pipeline<SimDisk, SimFiles> {
         device: DeviceId::new("pump-7").unwrap(),
         labels: Labels::default(),
         boot: BootId([1; 16]),
-        delay_ms_max: 1_000,
+        delay_ms_min: 1_000,
+        delay_ms_max: 5_000,
         delay_offline_ms_max: 10_000,
         in_flight_bytes_max: 256 * 1024,
         urgent_min: None,
@@ -49,6 +50,19 @@ fn settle(pipeline: &mut Pipeline<SimDisk, SimFiles>, now: Now) {
     for _ in 0..4 {
         pipeline.poll(now);
     }
+}
+
+/// The gateway answers it.
+fn connect(pipeline: &mut Pipeline<SimDisk, SimFiles>, now: Now) {
+    let session = SessionId(1);
+    pipeline.handle_link_up(now, session);
+    assert!(pipeline.poll_publish(now, &mut Vec::new()), "it greets");
+    let echo = Echo { session, mono: now.mono, received: now.wall };
+    let number = AckNumber { generation: 1, counter: 1 };
+    let ack = Ack { number, sent: now.wall, echo: Some(echo), lanes: heapless::Vec::new() };
+    let mut bytes = vec![0; MESSAGE_BYTES_MAX];
+    let length = message::encode(&Down::Ack(ack), &[], &mut bytes).unwrap();
+    pipeline.handle_down(now, &bytes[..length]);
 }
 
 /// What the blocks in the spool say, oldest first.
@@ -152,4 +166,27 @@ fn the_gateway_is_given_what_it_asks_for_or_told_that_it_is_gone() {
     assert_eq!(next(&mut pipeline, now), None);
     say(&mut pipeline, now, &Down::Ask(Ask { lane: Lane::Urgent, ..ask }));
     assert_eq!(next(&mut pipeline, now), None);
+}
+
+#[test]
+fn connected_a_lone_line_is_sealed_after_a_second_and_a_flow_of_lines_ever_later_up_to_five() {
+    let files = SimFiles::default();
+    let on = |seconds| at(seconds, 5, ClockState::Synchronised);
+    let mut pipeline = offline(&files, on(100));
+    connect(&mut pipeline, on(100));
+    for second in 101..=122 {
+        files.append(PATH, b"again\n");
+        settle(&mut pipeline, on(second));
+    }
+    settle(&mut pipeline, on(123));
+    files.append(PATH, b"alone\n");
+    settle(&mut pipeline, on(140));
+    settle(&mut pipeline, on(141));
+    let told: Vec<_> = sealed(&mut pipeline)
+        .iter()
+        .map(|block| (block.mono.0 / SECOND, block.count, block.span_ns / SECOND))
+        .collect();
+    // What is due is sealed before the line of that second is read.
+    let flow = [(101, 1, 0), (102, 2, 1), (104, 4, 3), (108, 5, 4), (113, 5, 4), (118, 5, 4)];
+    assert_eq!(told, [&flow[..], &[(140, 1, 0)]].concat());
 }

@@ -77,6 +77,7 @@ fn agent(directory: &Path, files: &SimFiles, run: u64) -> Pipeline<OsDisk, SimFi
         device: DeviceId::new("pump-7").unwrap(),
         labels: Labels::default(),
         boot: BootId([run as u8; 16]),
+        delay_ms_min: 1_000,
         delay_ms_max: 1_000,
         delay_offline_ms_max: 10_000,
         in_flight_bytes_max: 256 * 1024,

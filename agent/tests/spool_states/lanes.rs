@@ -152,6 +152,7 @@ impl Pair {
             device: DeviceId::new("d").expect("a letter is a name"),
             labels: Labels::default(),
             boot,
+            delay_ms_min: 1_000,
             delay_ms_max: 1_000,
             delay_offline_ms_max: 1_000,
             in_flight_bytes_max: 64 * 1024,

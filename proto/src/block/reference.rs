@@ -123,7 +123,9 @@ pub(super) struct Window {
 
 impl Window {
     const fn new() -> Self {
-        Self { bytes: [b'\n'; REFERENCE_BYTES_MAX], len: 1 }
+        let mut bytes = [0; REFERENCE_BYTES_MAX];
+        bytes[0] = b'\n';
+        Self { bytes, len: 1 }
     }
 
     fn clear(&mut self) {

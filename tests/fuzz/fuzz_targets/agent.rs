@@ -104,6 +104,7 @@ impl Device {
             device: DeviceId::new("fuzz").expect("a device id"),
             labels: Labels::default(),
             boot,
+            delay_ms_min: 1_000,
             delay_ms_max: 1_000,
             delay_offline_ms_max: 10_000,
             in_flight_bytes_max: 8 * 1024,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use driftlog_agent::compress::Zstd;
-use driftlog_agent::pipeline::{Choice, Cpu, Packing, Sealed};
+use driftlog_agent::pipeline::{Choice, Cpu, Packing, Room, Sealed};
 use driftlog_gateway::decompress::Zstd as Unzstd;
 use driftlog_proto::block::{
     Codec, Ending, Format, Packed, Packer, Part, Record, Reference, Scratch, Severity, Source,
@@ -227,7 +227,7 @@ impl Device {
         Self { choice: Choice::new(), next: Seq::ZERO, blocks: Vec::new() }
     }
 
-    fn header(&self, packer: &Packer<Box<[u8]>>, packed: &Packed) -> BlockHeader {
+    fn header(&self, packer: &Packer<Room>, packed: &Packed) -> BlockHeader {
         BlockHeader {
             lane: Lane::Bulk,
             run: RunId(1),
@@ -262,7 +262,7 @@ impl Device {
 }
 
 struct Bench {
-    packer: Packer<Box<[u8]>>,
+    packer: Packer<Room>,
     packing: Packing,
     encoder: Box<Encoder>,
     zstd: Zstd,
@@ -274,7 +274,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         Self {
-            packer: Packer::new(vec![0; WORKSPACE_BYTES].into()).expect("the room that it asks for"),
+            packer: Packer::new(Room::new(WORKSPACE_BYTES)).expect("the room that it asks for"),
             packing: Packing::new(Cpu::Normal),
             encoder: Box::new(Encoder::new()),
             zstd: Zstd::new(),
@@ -331,7 +331,7 @@ impl Bench {
         sealed.truncate(bytes);
         let checksum = item::checksum(&sealed).unwrap_or_default();
         let one = Sealed { first: header.first, end: header.end(), checksum, bytes, segment: 0 };
-        device.choice.handle_sealed(&self.packer, packed, &one, &mut self.packing).map_err(misuse)?;
+        device.choice.handle_sealed(&self.packer, packed, &one).map_err(misuse)?;
         device.blocks.push((header.first, sealed));
         device.next = header.end();
         Ok(())

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::clock;
 use crate::compare::read_lines;
 use crate::exit;
-use crate::machine::{Image, Machine};
+use crate::machine::{Flash, Image, Machine};
 use crate::place;
 use crate::process::Programs;
 use crate::shore::{GatewaySettings, Shore};
@@ -85,7 +85,7 @@ fn run(options: &Options) -> io::Result<()> {
     let config = include_str!("../../../cross/image/agent.toml");
     let config = config.replace(":1883", &format!(":{}", shore.broker().port()));
     let brought = [("etc/driftlog/agent.toml", config.as_str())];
-    let mut machine = Machine::new("the device", &folder, &image, FLASH_MB)?;
+    let mut machine = Machine::new("the device", &folder, &image, Flash::new(FLASH_MB))?;
     let mut err = io::stderr().lock();
     writeln!(err, "the gateway, and later the device's flash and console, are in {}", place::shown(&folder))?;
     if options.has_console {

@@ -25,6 +25,23 @@ const KERNEL: &str = "console=ttyAMA0 quiet panic=-1";
 /// A file that the device finds when it comes up.
 pub type Brought<'a> = (&'a str, &'a str);
 
+/// The flash of a device, and its file system.
+#[derive(Clone, Copy, Debug)]
+pub struct Flash {
+    /// How large it is.
+    pub megabytes: u64,
+    /// Bytes of ext4's blocks.
+    pub block_bytes: u64,
+}
+
+impl Flash {
+    /// With blocks of 4 KiB, as mkfs.ext4 makes them where there is 512 MB or more.
+    #[must_use]
+    pub const fn new(megabytes: u64) -> Self {
+        Self { megabytes, block_bytes: 4_096 }
+    }
+}
+
 /// A device that is on or off.
 ///
 /// ```text
@@ -42,11 +59,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A device that is off, with an empty flash of so many megabytes.
+    /// A device that is off, with an empty flash.
     ///
     /// # Errors
     /// When the flash cannot be made.
-    pub fn new(name: &str, folder: &Path, image: &Image, flash_mb: u64) -> io::Result<Self> {
+    pub fn new(name: &str, folder: &Path, image: &Image, flash: Flash) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let machine = Self {
             name: name.to_owned(),
@@ -55,11 +72,12 @@ impl Machine {
             process: None,
             boots: 0,
         };
-        let flash = machine.flash();
-        fs::File::create(&flash)?.set_len(flash_mb << 20)?;
+        let file = machine.flash();
+        fs::File::create(&file)?.set_len(flash.megabytes << 20)?;
         let mut command = Command::new("/sbin/mkfs.ext4");
         // Nothing is left to be initialised later: what is written to the flash is what the device wrote.
-        command.args(["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"]).arg(&flash);
+        command.args(["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-b"]);
+        command.arg(flash.block_bytes.to_string()).arg(&file);
         done(command, "the flash cannot be formatted")?;
         Ok(machine)
     }

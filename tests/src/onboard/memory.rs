@@ -10,7 +10,7 @@ use crate::access::Access;
 use crate::clock;
 use crate::corpus::{Corpus, Style};
 use crate::device::is_done;
-use crate::machine::{Console, Image, Machine};
+use crate::machine::{Console, Flash, Image, Machine};
 use crate::process::Programs;
 use crate::servers::{Broker, Kind, Setup};
 use crate::shore::{GatewaySettings, Shore};
@@ -34,7 +34,7 @@ pub(super) fn measure(image: &Image, folder: &Path, backlog_mb: u64) -> io::Resu
     let access = Access::user(broker.folder(), "gateway", "gateway-secret")?;
     let settings = GatewaySettings { broker: Some(broker.address()), access, ..GatewaySettings::default() };
     let mut shore = Shore::new(&Programs::in_myself()?, &folder.join("gateway"), &settings)?;
-    let mut machine = Machine::new("the device", folder, image, backlog_mb * 3 + 64)?;
+    let mut machine = Machine::new("the device", folder, image, Flash::new(backlog_mb * 3 + 64))?;
     let mut watched =
         Watched { console: switch_on(&mut machine, &broker, backlog_mb)?, seen: 0, rows: Vec::new() };
     watched.until(&mut machine, "filling the spool", |console| console.newest("FULL").is_some())?;
@@ -57,13 +57,15 @@ pub(super) fn measure(image: &Image, folder: &Path, backlog_mb: u64) -> io::Resu
     watched.for_a_while("idle, connected");
     machine.cut();
     shore.stop()?;
-    let mut table = Table::new(&["phase", "resident at its end", "most in it", "process's peak so far"]);
-    for (phase, [end, most, peak]) in watched.rows {
-        table.row(vec![phase.to_owned(), kib(end), kib(most), kib(peak)]);
+    let mut table =
+        Table::new(&["phase", "resident at its end", "of it data", "most in it", "process's peak so far"]);
+    for (phase, [end, data, most, peak]) in watched.rows {
+        table.row(vec![phase.to_owned(), kib(end), kib(data), kib(most), kib(peak)]);
     }
     table.rule();
     table.row(vec![
         format!("the spool held {}", crate::table::bytes(full)),
+        String::new(),
         String::new(),
         String::new(),
         String::new(),
@@ -110,8 +112,9 @@ struct Watched {
     console: Console,
     /// Samples that belong to earlier phases.
     seen: usize,
-    /// Of each phase: resident at its end, the most in it, the process's peak, in KiB.
-    rows: Vec<(&'static str, [u64; 3])>,
+    /// Of each phase: resident at its end, of it without pages of the program's file, the most in it, the
+    /// process's peak, in KiB.
+    rows: Vec<(&'static str, [u64; 4])>,
 }
 
 impl Watched {
@@ -142,19 +145,20 @@ impl Watched {
     }
 
     fn end(&mut self, phase: &'static str) {
-        let samples: Vec<(u64, u64)> = self.console.lines().iter().filter_map(|line| sample(line)).collect();
+        let samples: Vec<[u64; 3]> = self.console.lines().iter().filter_map(|line| sample(line)).collect();
         let new = samples.get(self.seen..).unwrap_or_default();
-        let (end, peak) = samples.last().copied().unwrap_or_default();
-        let most = new.iter().map(|(resident, _)| *resident).max().unwrap_or(end);
-        self.rows.push((phase, [end, most, peak]));
+        let [end, data, peak] = samples.last().copied().unwrap_or_default();
+        let most = new.iter().map(|[resident, ..]| *resident).max().unwrap_or(end);
+        self.rows.push((phase, [end, data, most, peak]));
         self.seen = samples.len();
     }
 }
 
-/// Resident and peak, in KiB, of a line `M RESIDENT PEAK`.
-fn sample(line: &str) -> Option<(u64, u64)> {
-    let (resident, peak) = line.strip_prefix("M ")?.split_once(' ')?;
-    Some((resident.parse().ok()?, peak.parse().ok()?))
+/// Resident, of it data, and peak, in KiB, of a line `M RESIDENT DATA PEAK`.
+fn sample(line: &str) -> Option<[u64; 3]> {
+    let mut words = line.strip_prefix("M ")?.split(' ');
+    let mut number = || words.next()?.parse().ok();
+    Some([number()?, number()?, number()?])
 }
 
 #[cfg(test)]
@@ -162,8 +166,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_is_two_numbers() {
-        assert_eq!(sample("M 2036 2100"), Some((2036, 2100)));
-        assert_eq!(sample("M 2036"), None);
+    fn a_sample_is_three_numbers() {
+        assert_eq!(sample("M 2036 900 2100"), Some([2036, 900, 2100]));
+        assert_eq!(sample("M 2036 900"), None);
     }
 }

@@ -1,9 +1,12 @@
-# In the device: a backlog, logging all the while, then quiet; each second `M VMRSS_KB VMHWM_KB` and `S STATUS`.
+# In the device: a backlog, logging all the while, then quiet; each second `M VMRSS_KB RSSANON_KB VMHWM_KB` and `S STATUS`.
 mkdir -p /run/logs /data/logs /data/driftlog
 # The broker's certificate is for 127.0.0.1.
 nc -ll -p PORT -e nc 10.0.2.2 PORT &
 driftlog-agent run --config /etc/driftlog/agent.toml 2> /run/agent.log &
 agent=$!
+kilobytes() {
+    sed -n "s/^$1:[^0-9]*\([0-9]*\) kB/\1/p" "/proc/$agent/status"
+}
 (
     driftlog-writer --folder /data/logs --mark 1 --rate 1500 --filling 2000 --lines BACKLOG_LINES \
         --rotate-bytes 4000000 --kept 1000 --no-sync --silent
@@ -13,9 +16,7 @@ agent=$!
     echo QUIET
 ) &
 while kill -0 "$agent"; do
-    rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$agent/status")
-    hwm=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$agent/status")
-    echo "M $rss $hwm"
+    echo "M $(kilobytes VmRSS) $(kilobytes RssAnon) $(kilobytes VmHWM)"
     echo "S $(driftlog-agent status --json --config /etc/driftlog/agent.toml)"
     sleep 1
 done

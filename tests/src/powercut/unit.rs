@@ -9,7 +9,7 @@ use driftlog_agent::status::Status;
 use super::judge::{Said, Verdict};
 use super::plan::{Plan, Plans};
 use crate::clock;
-use crate::machine::{Console, Image, Machine};
+use crate::machine::{Console, Flash, Image, Machine};
 use crate::process::Programs;
 use crate::shore::{GatewaySettings, Shore};
 
@@ -44,7 +44,7 @@ impl Unit {
         let shore =
             Shore::new(&Programs::in_myself()?, &folder.join("gateway"), &GatewaySettings::default())?;
         Ok(Self {
-            machine: Machine::new(&format!("machine {number}"), folder, image, FLASH_MB)?,
+            machine: Machine::new(&format!("machine {number}"), folder, image, Flash::new(FLASH_MB))?,
             shore,
             plans: Plans::new(seed.wrapping_mul(1_000).wrapping_add(number)),
             overflow: if number.is_multiple_of(2) { "pause-sources" } else { "drop-oldest" },

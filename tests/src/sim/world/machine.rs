@@ -259,6 +259,7 @@ impl Machine {
             device: config.device.clone(),
             labels: Labels::default(),
             boot: self.boot().id,
+            delay_ms_min: 1_000,
             delay_ms_max: 1_000,
             delay_offline_ms_max: 10_000,
             in_flight_bytes_max: 256 * 1024,
