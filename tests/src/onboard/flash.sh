@@ -1,4 +1,5 @@
-# In the device, for each of RUNS (DURABILITY:RATE,RATE…): an agent through whose spool 30 MB have gone; then, for each rate, a while of logging into memory, and what of it reached the flash:
+# In the device, for each of RUNS (DURABILITY:RATE,RATE…): an agent through whose spool 30 MB have gone; then,
+# for each rate, a while of logging into memory, and what of it reached the flash:
 # `F DURABILITY RATE LOG_BYTES FLASH_SECTORS`.
 for disk in /sys/block/vd*; do
     [ "$(cat "$disk/serial")" != flash ] || stat=$disk/stat
