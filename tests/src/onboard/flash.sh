@@ -1,5 +1,5 @@
-# In the device, for each of RUNS (DURABILITY:RATE,RATE…): an agent whose spool's files were all written before;
-# then, for each rate, a while of logging into memory, and what of it reached the flash:
+# In the device, for each of RUNS (DURABILITY:RATE,RATE…): an agent through whose spool 30 MB have gone; then,
+# for each rate, a while of logging into memory, and what of it reached the flash:
 # `F DURABILITY RATE LOG_BYTES FLASH_SECTORS`.
 for disk in /sys/block/vd*; do
     [ "$(cat "$disk/serial")" != flash ] || stat=$disk/stat
@@ -37,7 +37,7 @@ for run in $RUNS; do
     driftlog-agent run --config /run/agent.toml 2> /run/agent.log &
     agent=$!
     sleep 8
-    # 30 MB that hardly compress: more than the files that each lane writes in turn. They do not fit the memory.
+    # Hardly compressible, so that the spool's files are written again. It does not fit the memory.
     log /data/logs 500 30 --mark 1 --filling 2000 --urgent-every 10 > /dev/null
     settled
     # More blocks than go by until packing is tried in every way again.
