@@ -223,7 +223,8 @@ fn lines(spool: &mut Spool<Recorder>) -> Vec<String> {
         let ItemHeader::Block(header) = &item.header else { continue };
         let (_, payload) = item::open(&item.bytes).expect("the log was just walked");
         let reference = Reference::of(header, payload).expect("the core packed it");
-        let referred = reference.map(|reference| spool.referred(header.run, &reference).unwrap());
+        let referred =
+            reference.map(|reference| spool.referred(header.run, &reference).expect("the flash works"));
         let referred = referred.map(|blocks| blocks.expect("what is referred to stays")).unwrap_or_default();
         let blocks: Vec<&[u8]> = referred.iter().map(Vec::as_slice).collect();
         let block = unpack(header, payload, &blocks, &mut zstd, &mut scratch).expect("the core packed it");

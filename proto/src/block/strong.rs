@@ -65,6 +65,9 @@ impl Default for Scratch {
     }
 }
 
+/// What becomes of a block's streams and of the parts of its rest, and the bytes written.
+type Write<'w> = dyn FnMut(&Streams<'_>, &[&[u8]], &mut [u8]) -> Option<usize> + 'w;
+
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Packer<B> {
     /// Writes the block's payload in the strong codec to the beginning of `out`. `None` when its
     /// lines do not fit the `encoder`'s streams, or when the payload would be no smaller than the
@@ -125,7 +128,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Packer<B> {
     fn pack_streams(
         &self,
         encoder: &mut Encoder,
-        write: &mut dyn FnMut(&Streams<'_>, &[&[u8]], &mut [u8]) -> Option<usize>,
+        write: &mut Write<'_>,
         out: &mut [u8],
     ) -> Result<Option<(u32, usize)>, Misuse> {
         if self.is_empty() {
@@ -202,7 +205,7 @@ pub(super) fn unpack<'a, D: Decompress + ?Sized>(
     scratch: &'a mut Scratch,
 ) -> Result<&'a [u8], Malformed> {
     let Scratch { columns, text, rest, decoder, .. } = scratch;
-    let (text, rest, bits) = open(payload, None, decompress, text, rest)?;
+    let Opened { text, rest, bits } = open(payload, None, decompress, text, rest)?;
     let columns = columns.get_mut(..raw_bytes).ok_or(Malformed::Limit("RAW_BYTES_MAX"))?;
     columns_of(text, rest, bits, decoder, columns)?;
     Ok(columns)
@@ -224,24 +227,30 @@ pub(super) fn unpack_referring<'a, D: Decompress + ?Sized>(
     prefix.clear();
     for block in blocks {
         let (ItemHeader::Block(_), payload) = item::open(block)? else { return Err(Malformed::Reference) };
-        let (text, rest, _) = open(payload, None, decompress, text, rest)?;
+        let Opened { text, rest, .. } = open(payload, None, decompress, text, rest)?;
         prefix.text.push(text);
         prefix.rest.push(rest);
     }
-    let (text, rest, bits) = open(payload, Some(prefix), decompress, text, rest)?;
+    let Opened { text, rest, bits } = open(payload, Some(prefix), decompress, text, rest)?;
     let columns = columns.get_mut(..header.raw_bytes as usize).ok_or(Malformed::Limit("RAW_BYTES_MAX"))?;
     columns_of(text, rest, bits, decoder, columns)?;
     Ok(columns)
 }
 
-/// The text, the rest and the bits of a payload.
+/// A payload, decompressed.
+struct Opened<'a, 'p> {
+    text: &'a [u8],
+    rest: &'a [u8],
+    bits: &'p [u8],
+}
+
 fn open<'a, 'p, D: Decompress + ?Sized>(
     payload: &'p [u8],
     prefix: Option<&Prefix>,
     decompress: &mut D,
     text: &'a mut [u8],
     rest: &'a mut [u8],
-) -> Result<(&'a [u8], &'a [u8], &'p [u8]), Malformed> {
+) -> Result<Opened<'a, 'p>, Malformed> {
     let mut payload = payload;
     let mut length = || varint::take(&mut payload).and_then(|length| usize::try_from(length).ok());
     let lengths = [length(), length(), length(), length()].map(|length| length.ok_or(Malformed::Truncated));
@@ -254,7 +263,7 @@ fn open<'a, 'p, D: Decompress + ?Sized>(
         prefix.map_or((&[][..], &[][..]), |prefix| (prefix.text.as_slice(), prefix.rest.as_slice()));
     fill(text_frame, before_text, text, decompress)?;
     fill(rest_frame, before_rest, rest, decompress)?;
-    Ok((text, rest, bits))
+    Ok(Opened { text, rest, bits })
 }
 
 /// Fills `to` with what a frame holds.
