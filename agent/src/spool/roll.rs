@@ -8,8 +8,9 @@
 //! 4. Header, checkpoint (with that gap) and first frame are written at once and synced.
 //! 5. Only now do the files of the oldest segments count as free.
 
+use driftlog_proto::block::Reference;
 use driftlog_proto::ids::{Place, RunId, Seq};
-use driftlog_proto::item::Cause;
+use driftlog_proto::item::{self, Cause, ItemHeader};
 
 use super::append::Payload;
 use super::disk::Disk;
@@ -18,6 +19,7 @@ use super::gaps::TableFull;
 use super::header::{FRAMES_AT, Header, LINEAGE_MAX, salt};
 use super::quota::Drop;
 use super::recover::FreeFile;
+use super::referred::Blocks;
 use super::segment::{Patience, Segment, Tip};
 use super::tail::{Tail, TailWriter};
 use super::usage::SpoolEvent;
@@ -116,7 +118,7 @@ impl<D: Disk> Spool<D> {
     fn write_elsewhere(&mut self, segment: &Segment) -> Result<(), SpoolError> {
         let tip = self.log.tip;
         let mut carried: Vec<Carried> = Vec::new();
-        let mut missing = Vec::new();
+        let (mut missing, mut copied) = (Vec::new(), Vec::new());
         let (mut offset, mut end) = (tip.synced.max(FRAMES_AT), tip.synced_end);
         while let Ok(Some(header)) = segment.next_frame(&mut self.disk, offset, tip.used, Patience::Skip) {
             offset = header.next_offset();
@@ -125,7 +127,10 @@ impl<D: Disk> Spool<D> {
             if header.is_checkpoint || !matches!(whole, Ok((true, true))) {
                 continue;
             }
-            let Some(tail) = self.tail_anew(bytes.get(header.items_bytes() as usize..)) else { continue };
+            let block = bytes.get(header.start_bytes as usize..header.items_bytes() as usize);
+            let copies = self.copies_for(block.unwrap_or_default(), &mut copied);
+            let tail = self.tail_anew(bytes.get(header.items_bytes() as usize..), &copies);
+            let Some(tail) = tail else { continue };
             bytes.truncate(header.items_bytes() as usize);
             bytes.extend_from_slice(&tail);
             if header.has_items() && segment.begin_of(&header) != end {
@@ -175,11 +180,24 @@ impl<D: Disk> Spool<D> {
         Carried { header, bytes }
     }
 
+    /// What a block that is carried over refers to stays behind in the file that failed, which goes before it
+    /// does: so the first that refers to it takes a copy along. Nothing where it has become unreadable.
+    fn copies_for(&mut self, sealed: &[u8], copied: &mut Vec<Reference>) -> Blocks {
+        let Ok((ItemHeader::Block(header), payload)) = item::open(sealed) else { return Blocks::new() };
+        let Ok(Some(reference)) = Reference::of(&header, payload) else { return Blocks::new() };
+        if copied.contains(&reference) {
+            return Blocks::new();
+        }
+        copied.push(reference);
+        self.log.referred(&mut self.disk, header.run, &reference).ok().flatten().unwrap_or_default()
+    }
+
     /// The tail of a frame that is carried over: its cursors, under the base and the gaps of now, which
-    /// stand in the checkpoint before it.
-    fn tail_anew(&self, tail: Option<&[u8]>) -> Option<Vec<u8>> {
+    /// stand in the checkpoint before it, and copies of what it refers to.
+    fn tail_anew(&self, tail: Option<&[u8]>, copies: &[Vec<u8>]) -> Option<Vec<u8>> {
         let tail = Tail::decode(tail?)?;
-        let writer = TailWriter { copies: &tail.copies, ..TailWriter::new(self.config.lane, self.log.base) };
+        let copies: Vec<&[u8]> = copies.iter().map(Vec::as_slice).collect();
+        let writer = TailWriter { copies: &copies, ..TailWriter::new(self.config.lane, self.log.base) };
         let mut anew = Vec::new();
         writer.encode(tail.cursors.iter().copied(), &tail.forget, &mut anew);
         Some(anew)

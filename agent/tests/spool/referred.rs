@@ -11,7 +11,7 @@ use driftlog_proto::time::{ClockState, Mono, Unix};
 use crate::support::*;
 
 /// Seals two records of this codec behind the others.
-fn sealed(spool: &Spool<SimDisk>, codec: Codec) -> Vec<u8> {
+fn sealed(spool: &Spool<SimDisk>, codec: Codec, head: &[u8]) -> Vec<u8> {
     let at = spool.tail();
     let header = ItemHeader::Block(BlockHeader {
         lane: Lane::Bulk,
@@ -20,7 +20,7 @@ fn sealed(spool: &Spool<SimDisk>, codec: Codec) -> Vec<u8> {
         prev: at.chain,
         count: 2,
         boot: Default::default(),
-        mono: Mono(at.seq.0 + 1),
+        mono: Mono(0),
         span_ns: 0,
         wall: Unix(0),
         clock: ClockState::Unset,
@@ -28,20 +28,32 @@ fn sealed(spool: &Spool<SimDisk>, codec: Codec) -> Vec<u8> {
         raw_bytes: 300,
     });
     let mut out = vec![0; 600];
-    let bytes = item::seal(&header, &payload(at.run, at.seq, 2, 200), &mut out).unwrap();
+    let payload = [head, &payload(at.run, at.seq, 2, 200)].concat();
+    let bytes = item::seal(&header, &payload, &mut out).unwrap();
     out.truncate(bytes);
     out
 }
 
 fn strong(spool: &mut Spool<SimDisk>) -> Vec<u8> {
-    let sealed = sealed(spool, Codec::Strong);
+    let sealed = sealed(spool, Codec::Strong, &[]);
     spool.append(Mono(0), &sealed, &[], &[]).unwrap();
     sealed
 }
 
-fn referring(spool: &mut Spool<SimDisk>, segment: u64, copies: &[Vec<u8>]) -> Result<(), SpoolError> {
-    let sealed = sealed(spool, Codec::Referring);
-    let copies: Vec<&[u8]> = copies.iter().map(Vec::as_slice).collect();
+/// Refers to these blocks, and brings a copy of them if it is the first.
+fn referring(
+    spool: &mut Spool<SimDisk>,
+    segment: u64,
+    blocks: &[Vec<u8>],
+    is_first: bool,
+) -> Result<(), SpoolError> {
+    let reference = reference(blocks);
+    let back = spool.tail().seq.since(reference.seq);
+    // A varint of two bytes.
+    let mut head = vec![back as u8 | 0x80, (back >> 7) as u8, reference.count];
+    head.extend_from_slice(&reference.checksum.to_le_bytes());
+    let sealed = sealed(spool, Codec::Referring, &head);
+    let copies: Vec<&[u8]> = blocks.iter().filter(|_| is_first).map(Vec::as_slice).collect();
     let refers = Refers { segment: Some(segment), copies: &copies };
     spool.append_referring(Mono(0), &sealed, &[], &[], refers)
 }
@@ -58,9 +70,9 @@ fn five(config: SpoolConfig) -> (Spool<SimDisk>, Vec<Vec<u8>>) {
     let mut spool = open(SimDisk::new(1), config, 1);
     let blocks = vec![strong(&mut spool), strong(&mut spool)];
     let segment = spool.segment().unwrap();
-    referring(&mut spool, segment, &blocks).unwrap();
-    referring(&mut spool, segment, &[]).unwrap();
-    referring(&mut spool, segment, &[]).unwrap();
+    referring(&mut spool, segment, &blocks, true).unwrap();
+    referring(&mut spool, segment, &blocks, false).unwrap();
+    referring(&mut spool, segment, &blocks, false).unwrap();
     (spool, blocks)
 }
 
@@ -98,11 +110,11 @@ fn what_is_referred_to_is_found_whatever_is_acknowledged_of_it() {
 
 #[test]
 fn a_block_that_would_begin_a_segment_is_not_taken_with_what_it_refers_to_elsewhere() {
-    let (mut spool, _) = five(roomy());
+    let (mut spool, blocks) = five(roomy());
     let segment = spool.segment().unwrap();
     let refused = loop {
         let before = spool.tail();
-        if let Err(error) = referring(&mut spool, segment, &[]) {
+        if let Err(error) = referring(&mut spool, segment, &blocks, false) {
             assert_eq!(spool.tail(), before, "nothing has changed");
             break error;
         }
@@ -112,7 +124,7 @@ fn a_block_that_would_begin_a_segment_is_not_taken_with_what_it_refers_to_elsewh
     assert!(!spool.usage().is_full && spool.usage().last_error.is_none());
     strong(&mut spool);
     assert_ne!(spool.segment(), Some(segment));
-    assert!(matches!(referring(&mut spool, segment, &[]), Err(SpoolError::Elsewhere)));
+    assert!(matches!(referring(&mut spool, segment, &blocks, false), Err(SpoolError::Elsewhere)));
 }
 
 #[test]
@@ -140,22 +152,30 @@ fn one_damaged_place_makes_nothing_else_unreadable() {
 }
 
 #[test]
-fn what_goes_elsewhere_since_its_file_failed_takes_the_copy_along() {
+fn what_goes_elsewhere_since_its_file_failed_takes_a_copy_along() {
     let interval = SpoolConfig { durability: Durability::Interval { ms: 10 }, ..roomy() };
-    let mut spool = open(SimDisk::new(1), interval, 1);
-    let blocks = vec![strong(&mut spool), strong(&mut spool)];
-    spool.sync_now(Mono(0)).unwrap();
-    let segment = spool.segment().unwrap();
-    referring(&mut spool, segment, &blocks).unwrap();
-    referring(&mut spool, segment, &[]).unwrap();
-    spool.disk_mut().fail("sync", DiskErrorKind::Io, 1);
-    spool.sync_now(Mono(0)).unwrap_err();
-    assert!(matches!(referring(&mut spool, segment, &[]), Err(SpoolError::Elsewhere)));
-    let seen = walk(&mut spool);
-    assert_eq!((seen.len(), lost(&seen)), (5, 0));
-    // The file that failed goes, once what is in it alone is acknowledged.
-    let failed = files(spool.disk_mut())[0].0;
-    spool.trim(&seen[2].item.end);
-    spool.disk_mut().lose(failed);
-    assert_eq!(spool.referred(RunId(1), &reference(&blocks)).unwrap(), Some(blocks));
+    // The frame with the copy is among those that go, or stays behind.
+    for goes in [true, false] {
+        let mut spool = open(SimDisk::new(1), interval, 1);
+        let blocks = vec![strong(&mut spool), strong(&mut spool)];
+        spool.sync_now(Mono(0)).unwrap();
+        let segment = spool.segment().unwrap();
+        referring(&mut spool, segment, &blocks, true).unwrap();
+        if !goes {
+            spool.sync_now(Mono(0)).unwrap();
+        }
+        referring(&mut spool, segment, &blocks, false).unwrap();
+        referring(&mut spool, segment, &blocks, false).unwrap();
+        spool.disk_mut().fail("sync", DiskErrorKind::Io, 1);
+        spool.sync_now(Mono(0)).unwrap_err();
+        assert!(matches!(referring(&mut spool, segment, &blocks, false), Err(SpoolError::Elsewhere)));
+        let seen = walk(&mut spool);
+        assert_eq!((seen.len(), lost(&seen)), (6, 0));
+        // The file that failed goes, once what is in it alone is acknowledged.
+        let failed = files(spool.disk_mut())[0].0;
+        spool.trim(&seen[3].item.end);
+        spool.disk_mut().lose(failed);
+        let found = spool.referred(RunId(1), &reference(&blocks)).unwrap();
+        assert_eq!(found, Some(blocks), "the copy's frame goes: {goes}");
+    }
 }
