@@ -137,7 +137,7 @@ impl References {
         reference.is_met_by(run, &blocks).then_some(blocks)
     }
 
-    /// What the device is to be asked for now.
+    /// The question that is due to the device.
     pub(super) fn poll_ask(&mut self, now: Mono, lane: Lane) -> Option<Ask> {
         let Lookup { run, reference, .. } = **self.lacking.front()?;
         let Asked { first, last, times } =

@@ -80,7 +80,9 @@ impl Reference {
             {
                 return false;
             }
-            before = Some((header.end(), Chain::after(sealed)));
+            if !is_last {
+                before = Some((header.end(), Chain::after(sealed)));
+            }
         }
         true
     }
