@@ -137,6 +137,13 @@ pub struct SourceStatus {
     pub offset: u64,
     /// Its length, bytes.
     pub length: u64,
+    /// Bytes of its lines in blocks sealed since the agent started.
+    #[serde(default)]
+    pub body_bytes: u64,
+    /// Bytes that these became, on flash and on the wire, without each block's header; its share of a block of
+    /// several sources is that of its lines' bytes.
+    #[serde(default)]
+    pub packed_bytes: u64,
 }
 
 /// What the shell knows for the status: the process and the connection.

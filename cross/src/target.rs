@@ -27,7 +27,7 @@ const SMALL_ZSTD: &str = "-DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_
     -DZSTD_EXCLUDE_BTOPT_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTULTRA_BLOCK_COMPRESSOR \
     -DHUF_FORCE_DECOMPRESS_X1 -DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT -DZSTD_STRIP_ERROR_STRINGS";
 
-/// The device's own: small before fast.
+/// The device's own.
 const AGENT: Recipe =
     Recipe { name: "driftlog-agent", package: "driftlog-agent", is_whole: true, c_flags: SMALL_ZSTD };
 /// Without TLS, for flash of 8 MB and a network that can be trusted.

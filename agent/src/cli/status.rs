@@ -58,8 +58,12 @@ fn words(config: &Config, status: &Status) -> String {
         text.push_str("\nsources\n");
     }
     for source in &core.sources {
-        let _ =
-            writeln!(text, "  {}  read {} of {}", source.path, bytes(source.offset), bytes(source.length));
+        let (path, read, length) = (&source.path, bytes(source.offset), bytes(source.length));
+        let _ = write!(text, "  {path}  read {read} of {length}");
+        if source.packed_bytes > 0 {
+            let _ = write!(text, ", packed to {}", ratio(source.body_bytes, source.packed_bytes));
+        }
+        text.push('\n');
     }
     text
 }
@@ -109,15 +113,19 @@ fn lanes(config: &Config, lanes: &[LaneStatus]) -> String {
 
 /// How the blocks since the start were packed.
 fn packed(lane: &LaneStatus) -> String {
-    let ratio = lane.body_bytes as f64 / lane.packed_bytes as f64;
     let blocks = lane.blocks.iter().filter(|(_, count)| **count > 0);
     let blocks: Vec<_> = blocks.map(|(codec, count)| format!("{} {codec}", number(*count))).collect();
     let from = bytes(lane.body_bytes);
     format!(
-        "packed to 1/{ratio:.1} ({from} of lines to {}; blocks: {})",
+        "packed to {} ({from} of lines to {}; blocks: {})",
+        ratio(lane.body_bytes, lane.packed_bytes),
         bytes(lane.packed_bytes),
         blocks.join(", ")
     )
+}
+
+fn ratio(from: u64, to: u64) -> String {
+    format!("1/{:.1}", from as f64 / to as f64)
 }
 
 fn dropped(lane: &LaneStatus) -> String {
@@ -205,7 +213,13 @@ mod tests {
             ..LaneStatus::default()
         };
         let urgent = LaneStatus { lane: "urgent".to_owned(), ..LaneStatus::default() };
-        let source = SourceStatus { path: "/var/log/syslog".to_owned(), offset: 1_536, length: 2_048 };
+        let source = SourceStatus {
+            path: "/var/log/syslog".to_owned(),
+            offset: 1_536,
+            length: 2_048,
+            body_bytes: 1_500,
+            packed_bytes: 200,
+        };
         let link = LinkStatus {
             broker: "10.0.0.1:1883".to_owned(),
             is_up: false,
@@ -244,7 +258,7 @@ bulk: the sources wait for room
 bulk: cannot write 00000012: no space left on device
 
 sources
-  /var/log/syslog  read 1.5 KiB of 2 KiB
+  /var/log/syslog  read 1.5 KiB of 2 KiB, packed to 1/7.5
 ";
         assert_eq!(words(&config, &status()), expected);
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use driftlog_proto::ids::{RunId, SessionId};
 use driftlog_proto::item;
-use driftlog_proto::limits::MESSAGE_BYTES_MAX;
+use driftlog_proto::limits::{ENVELOPE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use driftlog_proto::message::{
     self, Ack, AckLane, Ask, Down, Hello, HelloLane, Item, Nack, PROTOCOL_VERSION, Reading, Told, Up,
 };
@@ -241,7 +241,8 @@ impl<D: Disk> LaneOut<D> {
 
 /// Encodes a message; false when it does not fit, which no message of ours does.
 fn encode(up: &Up, sealed: &[u8], out: &mut Vec<u8>) -> bool {
-    out.resize(MESSAGE_BYTES_MAX, 0);
+    // No more than it may need: what is resized is filled with zeros.
+    out.resize(if sealed.is_empty() { MESSAGE_BYTES_MAX } else { ENVELOPE_BYTES_MAX + sealed.len() }, 0);
     match message::encode(up, sealed, out) {
         Ok(len) => {
             out.truncate(len);

@@ -21,8 +21,6 @@ use crate::compress::Zstd;
 
 /// Blocks after which a lane tries every way again.
 pub const TRIAL_BLOCKS: u32 = 32;
-/// Codecs there are, by their numbers.
-const CODECS: usize = 4;
 
 /// How much work packing may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -81,10 +79,26 @@ pub struct Choice {
     /// Blocks until the next trial.
     trial_in: u32,
     /// Blocks packed by each codec since the start.
-    blocks: [u64; CODECS],
-    /// Bytes of the lines packed since the start, and of the payloads they became.
+    blocks: [u64; Codec::ALL.len()],
+    /// What became of all lines since the start, and of those of each known file.
+    pub(super) ratio: Ratio,
+    files: BTreeMap<u64, Ratio>,
+}
+
+/// What became of the lines that were packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ratio {
+    /// Their bytes.
     pub(super) body_bytes: u64,
+    /// Bytes of the payloads; of a block of several files each has a share by the bytes of its lines.
     pub(super) packed_bytes: u64,
+}
+
+impl Ratio {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.body_bytes += other.body_bytes;
+        self.packed_bytes += other.packed_bytes;
+    }
 }
 
 impl Default for Choice {
@@ -101,9 +115,9 @@ impl Choice {
             codec: Codec::Zstd,
             learned: Learned::new(),
             trial_in: 0,
-            blocks: [0; CODECS],
-            body_bytes: 0,
-            packed_bytes: 0,
+            blocks: [0; Codec::ALL.len()],
+            ratio: Ratio::default(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -155,8 +169,11 @@ impl Choice {
 
     /// Blocks sealed since the start, by the names of their codecs.
     pub(super) fn blocks_by_name(&self) -> BTreeMap<String, u64> {
-        let codecs = [Codec::Stored, Codec::Zstd, Codec::Strong, Codec::Referring];
-        codecs.into_iter().zip(self.blocks).map(|(codec, blocks)| (codec.name().to_owned(), blocks)).collect()
+        Codec::ALL
+            .into_iter()
+            .zip(self.blocks)
+            .map(|(codec, blocks)| (codec.name().to_owned(), blocks))
+            .collect()
     }
 
     fn pack_referring(
@@ -190,9 +207,24 @@ impl Choice {
         if let Some(blocks) = self.blocks.get_mut(usize::from(packed.codec.number())) {
             *blocks += 1;
         }
-        self.body_bytes += packer.body_bytes() as u64;
-        self.packed_bytes += packed.bytes as u64;
+        let (body_bytes, packed_bytes) = (packer.body_bytes() as u64, packed.bytes as u64);
+        self.ratio.add(&Ratio { body_bytes, packed_bytes });
+        for (file, bytes) in packer.files() {
+            let share = u64::from(bytes) * packed_bytes / body_bytes.max(1);
+            let share = Ratio { body_bytes: u64::from(bytes), packed_bytes: share };
+            self.files.entry(file).or_default().add(&share);
+        }
         Ok(())
+    }
+
+    /// What became of a file's lines.
+    pub(super) fn ratio_of(&self, file: u64) -> Ratio {
+        self.files.get(&file).copied().unwrap_or_default()
+    }
+
+    /// Forgets the files that are not known any longer.
+    pub(super) fn keep(&mut self, is_known: impl Fn(u64) -> bool) {
+        self.files.retain(|&file, _| is_known(file));
     }
 }
 

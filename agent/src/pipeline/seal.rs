@@ -169,6 +169,7 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
         }
         if !self.has_more {
             routing.keep(|file| known.contains(&file));
+            self.lanes.iter_mut().for_each(|lane| lane.choice.keep(|file| known.contains(&file)));
         }
         forgotten.iter().for_each(|file| routing.forget(*file));
         self.sources.cursors_sealed();

@@ -6,6 +6,7 @@ use driftlog_proto::time::{ClockState, Now};
 
 use super::Pipeline;
 use super::lane::LaneOut;
+use super::pack::Ratio;
 use crate::source::Files;
 use crate::spool::disk::Disk;
 use crate::status::{CoreStatus, LaneStatus, SourceStatus};
@@ -19,10 +20,20 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
             ClockState::Unsynchronised => "unsynchronised",
             ClockState::Synchronised => "synchronised",
         };
-        let sources = self.sources.status().map(|source| SourceStatus {
-            path: source.path.to_owned(),
-            offset: source.offset,
-            length: source.len,
+        let ratio = |file| {
+            let mut ratio = Ratio::default();
+            self.lanes.iter().for_each(|lane| ratio.add(&lane.choice.ratio_of(file)));
+            ratio
+        };
+        let sources = self.sources.status().map(|source| {
+            let ratio = source.file.map(ratio).unwrap_or_default();
+            SourceStatus {
+                path: source.path.to_owned(),
+                offset: source.offset,
+                length: source.len,
+                body_bytes: ratio.body_bytes,
+                packed_bytes: ratio.packed_bytes,
+            }
         });
         let sources = sources.collect();
         let boot = self.config.boot;
@@ -64,7 +75,7 @@ fn lane_status<D: Disk>(out: &mut LaneOut<D>, here: BootId, now: Now) -> LaneSta
         last_error: out.last_error.clone(),
         unheard: out.unheard(),
         blocks: out.choice.blocks_by_name(),
-        body_bytes: out.choice.body_bytes,
-        packed_bytes: out.choice.packed_bytes,
+        body_bytes: out.choice.ratio.body_bytes,
+        packed_bytes: out.choice.ratio.packed_bytes,
     }
 }

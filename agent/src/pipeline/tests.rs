@@ -14,10 +14,11 @@ use crate::spool::{Spool, SpoolConfig};
 
 const SECOND: u64 = 1_000_000_000;
 const PATH: &str = "/log/a.log";
+const OTHER_PATH: &str = "/log/b.log";
 
 /// An agent that is not connected: it seals after ten seconds.
 fn offline(files: &SimFiles, now: Now) -> Pipeline<SimDisk, SimFiles> {
-    let patterns = Patterns::new(&[PATH], &[]).unwrap();
+    let patterns = Patterns::new(&[PATH, OTHER_PATH], &[]).unwrap();
     let sources = SourcesConfig {
         files: vec![FileSource { patterns, idle_line_ms: 5_000 }],
         stdin_idle_line_ms: None,
@@ -189,4 +190,21 @@ fn connected_a_lone_line_is_sealed_after_a_second_and_a_flow_of_lines_ever_later
     // What is due is sealed before the line of that second is read.
     let flow = [(101, 1, 0), (102, 2, 1), (104, 4, 3), (108, 5, 4), (113, 5, 4), (118, 5, 4)];
     assert_eq!(told, [&flow[..], &[(140, 1, 0)]].concat());
+}
+
+#[test]
+fn the_status_says_for_each_source_what_became_of_its_lines() {
+    let files = SimFiles::default();
+    let mut pipeline = offline(&files, at(100, 0, ClockState::Unset));
+    for (path, count) in [(PATH, 300), (OTHER_PATH, 100)] {
+        files.append(path, "the same line once more\n".repeat(count).as_bytes());
+    }
+    settle(&mut pipeline, at(110, 0, ClockState::Unset));
+    settle(&mut pipeline, at(130, 0, ClockState::Unset));
+    let status = pipeline.status(at(131, 0, ClockState::Unset));
+    let sources: Vec<_> =
+        status.sources.iter().map(|source| (source.body_bytes, source.packed_bytes)).collect();
+    let [lane] = status.lanes.as_slice() else { panic!("{:?}", status.lanes) };
+    assert_eq!((lane.blocks["zstd"] + lane.blocks["strong"], lane.body_bytes), (1, 400 * 23));
+    assert_eq!(sources, [(300 * 23, lane.packed_bytes * 3 / 4), (100 * 23, lane.packed_bytes / 4)]);
 }

@@ -4,10 +4,9 @@
 //! [`RECORD_BYTES_MAX`] becomes parts of that length. After [`LINE_BYTES_MAX`] it is cut: the part
 //! that reaches the limit is the last, and what follows up to the newline is skipped.
 
-use std::io::BufRead;
-
 use driftlog_proto::block::{Ending, Part};
 use driftlog_proto::limits::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 /// Where in a line a cursor stands.
@@ -57,7 +56,7 @@ pub(crate) fn step(within: Within, at: u64, window: &[u8], supply: Supply) -> St
     let near = window.get(..=limit).unwrap_or(window);
     let end = if given.is_some() { Part::Last } else { Part::Whole };
     let open = if given.is_some() { Part::Middle } else { Part::First };
-    if let Some(body) = newline(near) {
+    if let Some(body) = memchr(b'\n', near) {
         return Step::Give { body, taken: body + 1, ending: Ending::Newline, part: end, is_cut: false };
     }
     let give = |body, part, is_cut| Step::Give { body, taken: body, ending: Ending::None, part, is_cut };
@@ -73,19 +72,11 @@ pub(crate) fn step(within: Within, at: u64, window: &[u8], supply: Supply) -> St
 }
 
 fn skip(window: &[u8]) -> Step {
-    match newline(window) {
+    match memchr(b'\n', window) {
         Some(n) => Step::Skip { taken: n + 1, is_over: true },
         None if window.is_empty() => Step::Wait,
         None => Step::Skip { taken: window.len(), is_over: false },
     }
-}
-
-/// Where the first newline is.
-pub(crate) fn newline(bytes: &[u8]) -> Option<usize> {
-    let mut rest = bytes;
-    // A slice cannot fail to be read, and this is the standard library's fast search.
-    let passed = rest.skip_until(b'\n').unwrap_or(0);
-    passed.checked_sub(1).filter(|last| bytes.get(*last) == Some(&b'\n'))
 }
 
 #[cfg(test)]

@@ -125,12 +125,8 @@ const KEYS: [&[u8]; 5] = [b"level", b"severity", b"lvl", b"loglevel", b"log.leve
 
 /// `level=warn`, `severity="ERROR"`, `lvl: info` is not one.
 fn field(line: &[u8]) -> Option<Severity> {
-    // The standard library's fast search tells most lines apart.
-    if !line.contains(&b'=') {
-        return None;
-    }
     let mut at = 0;
-    while let Some(n) = line.get(at..)?.iter().position(|b| *b == b'=') {
+    while let Some(n) = memchr::memchr(b'=', line.get(at..)?) {
         let (before, after) = (line.get(..at + n)?, line.get(at + n + 1..)?);
         let key = before.rsplit(|b| !(b.is_ascii_alphanumeric() || *b == b'.')).next()?;
         if KEYS.iter().any(|name| name.eq_ignore_ascii_case(key)) {
@@ -144,7 +140,7 @@ fn field(line: &[u8]) -> Option<Severity> {
 /// `"level":"error"`, `"severity": "WARN"`, `"level":30`.
 fn json_level(line: &[u8]) -> Option<Severity> {
     let mut at = 0;
-    while let Some(n) = line.get(at..)?.iter().position(|b| *b == b':') {
+    while let Some(n) = memchr::memchr(b':', line.get(at..)?) {
         let (before, after) = (line.get(..at + n)?, line.get(at + n + 1..)?.trim_ascii_start());
         let key =
             before.trim_ascii_end().strip_suffix(b"\"").and_then(|key| key.rsplit(|b| *b == b'"').next());
@@ -277,8 +273,21 @@ impl Before {
 }
 
 fn is_month_or_day(word: &[u8]) -> bool {
-    const NAMES: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDecMonTueWedThuFriSatSun";
-    word.len() == 3 && NAMES.chunks(3).any(|name| name == word)
+    matches!(
+        word,
+        b"Jan"
+            | b"Feb"
+            | b"Mar"
+            | b"Apr"
+            | b"May"
+            | b"Jun"
+            | b"Jul"
+            | b"Aug"
+            | b"Sep"
+            | b"Oct"
+            | b"Nov"
+            | b"Dec"
+    ) || matches!(word, b"Mon" | b"Tue" | b"Wed" | b"Thu" | b"Fri" | b"Sat" | b"Sun")
 }
 
 #[cfg(test)]

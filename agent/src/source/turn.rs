@@ -9,7 +9,7 @@ use super::cursor::file_key;
 use super::files::Files;
 use super::fingerprint::{ANCHOR_BYTES_MAX, Anchor};
 use super::fit::has_same_head;
-use super::line::{self, Step, Supply, Within, newline};
+use super::line::{self, Step, Supply, Within};
 use super::table::{Role, Seal, Table};
 use super::{SourceNoticeKind, Sources, SourcesConfig, parse};
 
@@ -169,7 +169,7 @@ impl<F: Files> Sources<F> {
             _ => 0,
         };
         let head = self.buffer.get(..filled.min(KEY_BYTES_MAX)).unwrap_or_default();
-        let first_line = newline(head).map_or(head, |end| head.get(..=end).unwrap_or(head));
+        let first_line = memchr::memchr(b'\n', head).map_or(head, |end| head.get(..=end).unwrap_or(head));
         let Some(entry) = self.table.entry(slot) else { return 0 };
         let stat = (entry.cursor.ino, entry.cursor.born);
         let replaced = entry.replaces.map(u64::to_le_bytes);

@@ -316,11 +316,7 @@ impl<L: Ledger> Region<L> {
         let counters = &mut self.counters;
         match &entry.what {
             What::Start { .. } => {}
-            What::Block { header, sealed, .. } => {
-                counters.blocks += 1;
-                counters.records += u64::from(header.count);
-                counters.block_bytes += sealed.len() as u64;
-            }
+            What::Block { header, sealed, .. } => counters.block(header, sealed.len() as u64),
             What::Gap { from, to, cause } => {
                 let lost = to.since(*from);
                 Counters::add(&mut counters.lost, cause.index(), lost);

@@ -1,6 +1,7 @@
 //! What a region counts. The names and meanings of the metrics stand in `docs/metrics.md`.
 
-use driftlog_proto::item::Cause;
+use driftlog_proto::block::Codec;
+use driftlog_proto::item::{BlockHeader, Cause};
 use driftlog_proto::receiver::Notice;
 
 /// Why something from the wire was not taken.
@@ -57,6 +58,17 @@ impl Refused {
     }
 }
 
+/// Blocks that were packed the same way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Blocks {
+    /// How many.
+    pub count: u64,
+    /// Bytes of their columns before packing, as their headers say.
+    pub raw_bytes: u64,
+    /// Bytes of them as they came over the wire.
+    pub sealed_bytes: u64,
+}
+
 /// Totals since the region was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -72,12 +84,10 @@ pub struct Counters {
     pub dropped_no_room: u64,
     /// Items dropped because nothing admits their run yet.
     pub dropped_unknown: u64,
-    /// Blocks committed.
-    pub blocks: u64,
+    /// Blocks committed, by codec; the last are those whose codec this gateway does not know.
+    pub blocks: [Blocks; Codec::ALL.len() + 1],
     /// Records committed.
     pub records: u64,
-    /// Bytes of sealed blocks committed.
-    pub block_bytes: u64,
     /// Records declared lost, by [`Cause`].
     pub lost: [u64; Cause::ALL.len()],
     /// Notices committed, by [`Notice`].
@@ -102,6 +112,15 @@ impl Counters {
         if let Some(count) = counts.get_mut(at) {
             *count = count.saturating_add(by);
         }
+    }
+
+    pub(super) fn block(&mut self, header: &BlockHeader, sealed_bytes: u64) {
+        self.records += u64::from(header.count);
+        let [known @ .., unknown] = &mut self.blocks;
+        let blocks = known.get_mut(usize::from(header.codec)).unwrap_or(unknown);
+        blocks.count += 1;
+        blocks.raw_bytes += u64::from(header.raw_bytes);
+        blocks.sealed_bytes += sealed_bytes;
     }
 
     pub(super) fn refuse(&mut self, reason: Refused) {

@@ -42,7 +42,7 @@ use crate::pipeline::Core;
 use crate::sink::{Batch, CommitError};
 use crate::status::RegionStatus;
 use commit::Outlet;
-pub use counters::{Counters, Refused};
+pub use counters::{Blocks, Counters, Refused};
 use device::Device;
 pub use obligation::SINKS_KEY;
 pub use ranges::{Range, Ranges};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use driftlog_proto::block::Codec;
 use driftlog_proto::ids::DeviceId;
 use driftlog_proto::item::Cause;
 use driftlog_proto::receiver::Notice;
@@ -9,15 +10,27 @@ use driftlog_proto::time::Now;
 
 use super::device::Device;
 use super::lane::LaneState;
-use super::{Refused, Region};
+use super::{Blocks, Refused, Region};
 use crate::status::{ClockStatus, DeviceStatus, LaneStatus, RegionStatus, SinkStatus};
 use crate::web::metrics::{MetricDoc, counter, gauge};
 
 const RECORDS: MetricDoc =
     counter("driftlog_gateway_records_total", &[], "Records made durable in the sinks.");
-const BLOCKS: MetricDoc = counter("driftlog_gateway_blocks_total", &[], "Blocks of records made durable.");
-const BLOCK_BYTES: MetricDoc =
-    counter("driftlog_gateway_block_bytes_total", &[], "Bytes of those blocks as they came over the wire.");
+const BLOCKS: MetricDoc = counter(
+    "driftlog_gateway_blocks_total",
+    &["codec"],
+    "Blocks of records made durable, by how the device packed them.",
+);
+const BLOCK_BYTES: MetricDoc = counter(
+    "driftlog_gateway_block_bytes_total",
+    &["codec"],
+    "Bytes of those blocks as they came over the wire.",
+);
+const BLOCK_RAW_BYTES: MetricDoc = counter(
+    "driftlog_gateway_block_raw_bytes_total",
+    &["codec"],
+    "Bytes of their columns before packing, as their headers say: by block_bytes_total the ratio.",
+);
 const LOST: MetricDoc = counter(
     "driftlog_gateway_records_lost_total",
     &["cause"],
@@ -100,6 +113,7 @@ pub const REGION_METRICS: &[MetricDoc] = &[
     RECORDS,
     BLOCKS,
     BLOCK_BYTES,
+    BLOCK_RAW_BYTES,
     LOST,
     NOTICES,
     REFUSED,
@@ -214,8 +228,15 @@ impl<L> Region<L> {
         let out = &mut out;
         let counters = &self.counters;
         RECORDS.write(out, counters.records)?;
-        BLOCKS.write(out, counters.blocks)?;
-        BLOCK_BYTES.write(out, counters.block_bytes)?;
+        let names = Codec::ALL.map(Codec::name).into_iter().chain(["unknown"]);
+        let mut each = |metric: &MetricDoc, value: fn(&Blocks) -> u64| {
+            metric.describe(out)?;
+            let mut codecs = names.clone().zip(&counters.blocks);
+            codecs.try_for_each(|(name, blocks)| metric.sample(out, &[name], value(blocks)))
+        };
+        each(&BLOCKS, |blocks| blocks.count)?;
+        each(&BLOCK_BYTES, |blocks| blocks.sealed_bytes)?;
+        each(&BLOCK_RAW_BYTES, |blocks| blocks.raw_bytes)?;
         LOST.describe(out)?;
         for (cause, count) in Cause::ALL.iter().zip(counters.lost) {
             LOST.sample(out, &[cause.name()], count)?;

@@ -99,6 +99,11 @@ fn a_block_goes_to_the_sink_with_those_that_it_refers_to() {
     let refer_to: Vec<_> = taken.into_iter().map(|(_, blocks)| blocks).collect();
     assert_eq!(refer_to, [vec![], vec![], vec![], blocks.clone(), vec![second.clone()]]);
     assert_eq!(asks(&mut shore), []);
+    let counted = shore.region.counters().blocks;
+    assert_eq!(counted.map(|blocks| blocks.count), [0, 0, 3, 2, 0], "by codec");
+    let strong_bytes: usize = blocks.iter().map(Vec::len).sum();
+    assert_eq!(counted[2].sealed_bytes, strong_bytes as u64);
+    assert!(counted[2].raw_bytes > 0 && counted[0].raw_bytes == 0, "{counted:?}");
 }
 
 #[test]

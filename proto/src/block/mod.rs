@@ -23,6 +23,7 @@
 //! Newlines stay among the bodies because that is cheaper than their lengths (measured: 5 %), and
 //! the bodies come first because they then fill a compressor's first block alone.
 
+mod held;
 mod pack;
 mod record;
 mod reference;
@@ -36,7 +37,8 @@ pub use strong::Scratch;
 pub use unpack::{Block, unpack};
 
 use crate::error::Malformed;
-use crate::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, RAW_BYTES_MAX};
+use crate::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCES_MAX, PATH_BYTES_MAX, RAW_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::varint::VARINT_BYTES_MAX;
 
 /// How a payload is compressed: the header's codec number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +55,9 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Stored, Self::Zstd, Self::Strong, Self::Referring];
+
     /// The number in the header.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -75,13 +80,7 @@ impl TryFrom<u8> for Codec {
     type Error = Malformed;
 
     fn try_from(number: u8) -> Result<Self, Malformed> {
-        match number {
-            0 => Ok(Self::Stored),
-            1 => Ok(Self::Zstd),
-            2 => Ok(Self::Strong),
-            3 => Ok(Self::Referring),
-            unknown => Err(Malformed::Codec(unknown)),
-        }
+        Self::ALL.get(usize::from(number)).copied().ok_or(Malformed::Codec(number))
     }
 }
 
@@ -131,11 +130,10 @@ const LENGTHS_BYTES_MAX: usize = 3 * COLUMNS;
 const SOURCE_OVERHEAD_BYTES_MAX: usize = 2 + 8;
 /// Bytes that the packer keeps for all times of a block: a first one in full and then up to
 /// 4 bytes each, enough for two minutes between any two records. Beyond that the block is full.
-const TIMES_BYTES_MAX: usize = crate::varint::VARINT_BYTES_MAX + 4 * BLOCK_RECORDS_MAX as usize;
+const TIMES_BYTES_MAX: usize = VARINT_BYTES_MAX + 4 * BLOCK_RECORDS_MAX as usize;
 /// Bytes that the packer keeps for all offsets of a block: one in full for each source, and then up
 /// to 4 bytes each, enough for skipping 128 MiB between any two records.
-const OFFSETS_BYTES_MAX: usize =
-    crate::varint::VARINT_BYTES_MAX * BLOCK_SOURCES_MAX + 4 * BLOCK_RECORDS_MAX as usize;
+const OFFSETS_BYTES_MAX: usize = VARINT_BYTES_MAX * BLOCK_SOURCES_MAX + 4 * BLOCK_RECORDS_MAX as usize;
 
 impl Column {
     const ALL: [Self; COLUMNS] = [
@@ -172,6 +170,23 @@ impl Column {
             Self::Severities | Self::SourceIndexes | Self::Flags => BLOCK_RECORDS_MAX as usize,
             Self::Offsets => OFFSETS_BYTES_MAX,
         }
+    }
+
+    /// Bytes that one more record, of a source that is not known yet, takes at most.
+    const fn record_bytes_max(self) -> usize {
+        match self {
+            Self::Sources => PATH_BYTES_MAX + SOURCE_OVERHEAD_BYTES_MAX,
+            Self::Bodies => RECORD_BYTES_MAX + 1,
+            Self::Lengths => 3,
+            Self::Times | Self::Offsets => VARINT_BYTES_MAX,
+            Self::Severities | Self::SourceIndexes | Self::Flags => 1,
+        }
+    }
+
+    /// What stands in it, in the packer's buffer, when so many bytes of it are used.
+    fn of(self, buf: &[u8], used: usize) -> &[u8] {
+        let start = self.start();
+        buf.get(start..start + used).unwrap_or_default()
     }
 
     /// The limit that is reached when its room is used up.
