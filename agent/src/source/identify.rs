@@ -240,7 +240,7 @@ impl<F: Files> Sources<F> {
     /// Looks for a copy in which a file goes on that was truncated: among what is open and set
     /// aside, then beside it.
     pub(crate) fn find_copy(&mut self, slot: usize, now: Mono) -> bool {
-        self.go_on_in_open_copy(slot, now) || self.find_beside(slot, now)
+        self.go_on_in_open_copy(slot, now) || self.find_beside(slot, now).is_some()
     }
 
     /// As [`Sources::find_copy`], among what is open.
@@ -300,8 +300,8 @@ impl<F: Files> Sources<F> {
 
     /// Looks for a closed file beside where it was: renamed, or copied, under a rotation's name that
     /// no pattern may lead to.
-    pub(crate) fn find_beside(&mut self, slot: usize, now: Mono) -> bool {
-        let Some(entry) = self.table.entry(slot) else { return false };
+    pub(crate) fn find_beside(&mut self, slot: usize, now: Mono) -> Option<usize> {
+        let entry = self.table.entry(slot)?;
         let (cursor, is_finished, is_overwritten) =
             (entry.cursor.clone(), entry.is_finished, entry.is_overwritten);
         for path in self.siblings(&cursor.path) {
@@ -327,16 +327,15 @@ impl<F: Files> Sources<F> {
             match fit {
                 Fit::Whole => {
                     self.reopen(slot, open, &place, now);
-                    return true;
+                    return Some(slot);
                 }
                 Fit::UpTo(anchor) if is_it && cursor.boot != self.boot => {
-                    self.go_on_shorter(slot, anchor, open, place);
-                    return true;
+                    return self.go_on_shorter(slot, anchor, open, place);
                 }
                 _ => {}
             }
         }
-        false
+        None
     }
 
     /// Regular files with the name of a rotation of `path` in its directory, last written first.

@@ -129,6 +129,10 @@ impl<F: Files> Sources<F> {
         let Some(mut open) = entry.close(now) else { return };
         let (key, path) = (entry.key.or(entry.replaces), entry.cursor.path.clone());
         let offset = entry.cursor.here.offset;
+        let after = match entry.key {
+            Some(_) => Some(After { slot, until_sealed: true }),
+            None => entry.after,
+        };
         entry.overwrite();
         let Ok(stat) = self.files.stat_open(&open.handle) else { return };
         open.is_queued = false;
@@ -136,7 +140,7 @@ impl<F: Files> Sources<F> {
         let mut fresh = Open::new(open.handle, &stat, open.source, Role::Fresh, now);
         fresh.leaving = open.leaving;
         let mut next = Entry::fresh(Cursor::start(path.clone(), &stat, self.boot), fresh);
-        next.after = key.map(|key| After { key, until_sealed: true });
+        next.after = after;
         next.replaces = key;
         let next = self.table.insert(next);
         self.queue.retain(|ready| *ready != Ready::File(slot));

@@ -10,6 +10,7 @@ use super::files::{FileErrorCause, Files, Stat};
 use super::fingerprint::{Anchor, HEAD_BYTES_MAX, Head};
 use super::fit::{Fit, fit};
 use super::line::Within;
+use super::names::{directory, file_name, is_rotation_of};
 use super::table::{After, CLOSED_MAX, CLOSED_WAIT_MS, Entry, FILES_MAX, Leaving, Open, Role, Seal};
 use super::turn::unused_key;
 use super::{SourceNoticeKind, Sources};
@@ -33,14 +34,14 @@ impl<F: Files> Sources<F> {
             moved.extend(self.adopt(candidate, now));
         }
         self.find_closed(now);
-        for (path, key) in moved {
-            self.wait_for(&path, key);
+        for (path, slot) in moved {
+            self.wait_for(&path, slot);
         }
         self.expire(&found, now);
     }
 
-    /// Where the open files are now. Returns the paths that they are no longer at, with their keys.
-    fn place_open(&mut self, found: &Found, now: Mono) -> Vec<(String, u64)> {
+    /// Where the open files are now. Returns the paths that those with a key are no longer at.
+    fn place_open(&mut self, found: &Found, now: Mono) -> Vec<(String, usize)> {
         let mut places: BTreeMap<(u64, u64), Vec<&Candidate>> = BTreeMap::new();
         for file in &found.files {
             places.entry((file.stat.dev, file.stat.ino)).or_default().push(file);
@@ -71,7 +72,7 @@ impl<F: Files> Sources<F> {
                     open.leaving = Some(Leaving { since: now, is_deleted });
                 }
             }
-            moved.extend(entry.key.map(|key| (was, key)));
+            moved.extend(entry.key.map(|_| (was, slot)));
         }
         moved
     }
@@ -127,8 +128,8 @@ impl<F: Files> Sources<F> {
     }
 
     /// Opens a file and finds its cursor by inode; without one it is fresh. Returns the path that
-    /// it had before, if another, with its key.
-    fn adopt(&mut self, candidate: &Candidate, now: Mono) -> Option<(String, u64)> {
+    /// it had before, if another, and in which slot it is.
+    fn adopt(&mut self, candidate: &Candidate, now: Mono) -> Option<(String, usize)> {
         let opened = self.files.open(&candidate.path);
         let stat = opened.and_then(|handle| Ok((self.files.stat_open(&handle)?, handle)));
         let (stat, handle) = match stat {
@@ -151,23 +152,19 @@ impl<F: Files> Sources<F> {
             }
         };
         let open = Open::new(handle, &stat, Some(candidate.source), Role::Fresh, now);
-        match known {
-            Some((slot, Fit::Whole)) => {
-                let entry = self.table.entry(slot)?;
-                let moved = entry.key.map(|key| (entry.cursor.path.clone(), key));
-                self.reopen(slot, open, &place, now);
-                moved.filter(|(path, _)| *path != candidate.path)
-            }
-            Some((slot, fit)) => {
-                self.adopt_changed(slot, fit, open, place, now);
-                None
-            }
-            None => {
-                let slot = self.table.insert(Entry::fresh(place, open));
-                self.enqueue(slot);
-                None
-            }
-        }
+        let Some((slot, fit)) = known else {
+            let slot = self.table.insert(Entry::fresh(place, open));
+            self.enqueue(slot);
+            return None;
+        };
+        let was = self.table.entry(slot)?.cursor.path.clone();
+        let slot = if fit == Fit::Whole {
+            self.reopen(slot, open, &place, now);
+            slot
+        } else {
+            self.adopt_changed(slot, fit, open, place, now)?
+        };
+        Some((was, slot)).filter(|(was, _)| *was != candidate.path)
     }
 
     /// The closed file that this inode is, and how its bytes fit. The best, if there are several.
@@ -194,9 +191,17 @@ impl<F: Files> Sources<F> {
         Ok(best.map(|(slot, fit, _)| (slot, fit)))
     }
 
-    /// A file by its inode, but its bytes are no longer those that were read.
-    fn adopt_changed(&mut self, known: usize, fit: Fit, open: Open<F::Handle>, place: Cursor, now: Mono) {
-        let Some(entry) = self.table.entry_mut(known) else { return };
+    /// A file by its inode, but its bytes are no longer those that were read. Returns the slot in which it
+    /// is read.
+    fn adopt_changed(
+        &mut self,
+        known: usize,
+        fit: Fit,
+        open: Open<F::Handle>,
+        place: Cursor,
+        now: Mono,
+    ) -> Option<usize> {
+        let entry = self.table.entry_mut(known)?;
         let is_same_boot = entry.cursor.boot == self.boot;
         if let (Fit::UpTo(anchor), false) = (fit, is_same_boot) {
             return self.go_on_shorter(known, anchor, open, place);
@@ -204,12 +209,12 @@ impl<F: Files> Sources<F> {
         entry.overwrite();
         let (key, path, offset) = (entry.key, place.path.clone(), entry.cursor.here.offset);
         let mut fresh = Entry::fresh(place, open);
-        fresh.after = key.map(|key| After { key, until_sealed: true });
+        fresh.after = key.map(|_| After { slot: known, until_sealed: true });
         fresh.replaces = key;
         let slot = self.table.insert(fresh);
         self.enqueue(slot);
         let what = if is_same_boot { "was truncated or replaced" } else { "holds other bytes" };
-        let rest = if self.find_beside(known, now) {
+        let rest = if self.find_beside(known, now).is_some() {
             "what it held is read on from its copy"
         } else {
             "what it held after that is missing, if it held more"
@@ -221,21 +226,22 @@ impl<F: Files> Sources<F> {
                  is read from the beginning"
             ),
         );
+        Some(slot)
     }
 
-    /// A file that lost bytes in a power cut is read on from an anchor.
+    /// A file that lost bytes in a power cut is read on from an anchor. Returns the slot in which it is.
     pub(crate) fn go_on_shorter(
         &mut self,
         known: usize,
         anchor: Anchor,
         open: Open<F::Handle>,
         place: Cursor,
-    ) {
-        let Some(entry) = self.table.entry_mut(known) else { return };
+    ) -> Option<usize> {
+        let entry = self.table.entry_mut(known)?;
         entry.overwrite();
         let (key, before) = (entry.key.unwrap_or(0), entry.cursor.clone());
         let (path, len, offset) = (place.path.clone(), open.seen.0, before.here.offset);
-        self.go_on_at(&before, key, anchor, open, place);
+        let slot = self.go_on_at(&before, key, anchor, open, place);
         self.notices.say(
             SourceNoticeKind::Shorter,
             format!(
@@ -246,9 +252,11 @@ impl<F: Files> Sources<F> {
                 offset - anchor.offset,
             ),
         );
+        Some(slot)
     }
 
-    /// Reads on from an anchor, under another key: behind it other bytes may stand than before.
+    /// Reads on from an anchor, under another key: behind it other bytes may stand than before. Returns the
+    /// slot.
     pub(crate) fn go_on_at(
         &mut self,
         before: &Cursor,
@@ -256,7 +264,7 @@ impl<F: Files> Sources<F> {
         anchor: Anchor,
         mut open: Open<F::Handle>,
         place: Cursor,
-    ) {
+    ) -> usize {
         let mut head = [0; HEAD_BYTES_MAX];
         let n = self.files.read_at(&open.handle, 0, &mut head).unwrap_or(0);
         let n = usize::try_from(anchor.offset).map_or(n, |offset| n.min(offset));
@@ -276,6 +284,7 @@ impl<F: Files> Sources<F> {
         (entry.key, entry.seal, entry.begun) = (Some(key), Seal::Moved, anchor);
         let slot = self.table.insert(entry);
         self.enqueue(slot);
+        slot
     }
 
     /// Looks beside their old places for the rest of files that did not come back.
@@ -284,25 +293,40 @@ impl<F: Files> Sources<F> {
             let is_sought =
                 self.table.entry(slot).is_some_and(|entry| entry.open.is_none() && !entry.is_finished);
             if is_sought {
-                let was = self.table.entry(slot).and_then(|e| Some((e.cursor.path.clone(), e.key?)));
-                if self.find_beside(slot, now)
-                    && let Some((path, key)) = was
-                {
-                    self.wait_for(&path, key);
+                let was = self.table.entry(slot).map(|entry| entry.cursor.path.clone());
+                if let (Some(slot), Some(path)) = (self.find_beside(slot, now), was) {
+                    self.wait_for(&path, slot);
                 }
             }
         }
     }
 
-    /// A file of which nothing was read and that stands where another stood is read after it. It may have a
-    /// key: that of a line which went to the urgent lane before an agent ended.
-    fn wait_for(&mut self, path: &str, key: u64) {
-        for (_, entry) in self.table.iter_mut() {
-            let is_unread = entry.cursor.here == Anchor::START && entry.key != Some(key);
-            let is_successor = is_unread && entry.after.is_none() && entry.cursor.path == path;
-            if is_successor {
-                entry.after = Some(After { key, until_sealed: false });
-            }
+    /// A file of which nothing was read and that stands where another stood is read after it, and in between
+    /// what stood there meanwhile and was rotated away unseen, as it was written. The one that stands there may
+    /// have a key: that of a line which went to the urgent lane before an agent ended.
+    fn wait_for(&mut self, path: &str, slot: usize) {
+        let is_unread = |at: usize, entry: &Entry<F::Handle>| {
+            at != slot && entry.cursor.here == Anchor::START && entry.after.is_none()
+        };
+        let is_between = |entry: &Entry<F::Handle>| {
+            let other = entry.cursor.path.as_str();
+            let is_beside = directory(other) == directory(path);
+            let is_fresh = entry.key.is_none() && entry.open.is_some();
+            is_fresh && is_beside && is_rotation_of(file_name(other), file_name(path))
+        };
+        let unread: Vec<_> = self.table.iter().filter(|(at, entry)| is_unread(*at, entry)).collect();
+        let mut order: Vec<(u64, &str, usize)> = unread
+            .iter()
+            .filter(|(_, entry)| is_between(entry))
+            .map(|(at, entry)| (entry.cursor.written, entry.cursor.path.as_str(), *at))
+            .collect();
+        order.sort_unstable();
+        let last = unread.iter().filter(|(_, entry)| entry.cursor.path == path).map(|(at, _)| *at);
+        let order: Vec<usize> = order.into_iter().map(|(.., at)| at).chain(last).collect();
+        let mut before = slot;
+        for at in order {
+            self.table.wait(at, before);
+            before = at;
         }
     }
 

@@ -106,8 +106,8 @@ pub(crate) enum Seal {
 /// A file that must not be read before something else happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct After {
-    /// The key of the file that was at the same path before: it is read to its end first.
-    pub(crate) key: u64,
+    /// The slot of the file that was at the same path before: it is read to its end first.
+    pub(crate) slot: usize,
     /// Also wait until what was read of it is sealed, since both are the same inode.
     pub(crate) until_sealed: bool,
 }
@@ -212,8 +212,23 @@ impl<H> Table<H> {
         }
     }
 
+    /// What waited for it waits for what it waited for.
     pub(crate) fn remove(&mut self, slot: usize) -> Option<Entry<H>> {
-        self.slots.get_mut(slot)?.take()
+        let removed = self.slots.get_mut(slot)?.take()?;
+        let waits = |entry: &&mut Entry<H>| entry.after.is_some_and(|after| after.slot == slot);
+        self.slots.iter_mut().flatten().filter(waits).for_each(|entry| entry.after = removed.after);
+        Some(removed)
+    }
+
+    /// A file is not read before another was read to its end, unless that waits for this one.
+    pub(crate) fn wait(&mut self, slot: usize, before: usize) {
+        let next = |&slot: &usize| self.entry(slot)?.after.map(|after| after.slot);
+        if std::iter::successors(Some(before), next).any(|waits| waits == slot) {
+            return;
+        }
+        if let Some(entry) = self.entry_mut(slot) {
+            entry.after = Some(After { slot: before, until_sealed: false });
+        }
     }
 
     pub(crate) fn entry(&self, slot: usize) -> Option<&Entry<H>> {

@@ -64,11 +64,12 @@ fn a_file_renamed_while_the_agent_was_down_is_read_to_its_end_first() {
     });
 }
 
-/// Power cut of a virtual device: a line of the new file had gone to the urgent lane, so that it had a cursor at
-/// its beginning; then its lines came before the last one of the old file.
+/// Power cuts of a virtual device: a line of the new file had gone to the urgent lane, so that it had a cursor at
+/// its beginning; then its lines came before the last one of the old file. So they did where the cut took the new
+/// file's first lines, and others stand there.
 #[test]
 fn a_new_file_whose_urgent_line_is_durable_waits_for_the_rest_of_the_old_one_all_the_same() {
-    for is_reboot in [false, true] {
+    for (is_reboot, is_other) in [(false, false), (true, false), (true, true)] {
         let mut rig = rig(&["/log/a.log*"]);
         rig.files.append("/log/a.log", &lines("old", 0..200));
         rig.drain();
@@ -89,12 +90,75 @@ fn a_new_file_whose_urgent_line_is_durable_waits_for_the_rest_of_the_old_one_all
         } else {
             rig.kill();
         }
+        let new = if is_other { lines("newer", 0..7) } else { lines("new", 0..5) };
+        if is_other {
+            rig.files.truncate("/log/a.log", 0);
+            rig.files.append("/log/a.log", &new);
+        }
         rig.start();
         rig.drain();
-        rig.assert_contents(&[&lines("old", 0..205), &lines("new", 0..5)]);
+        rig.assert_contents(&[&lines("old", 0..205), &new]);
         let first_new = rig.sealed.iter().position(|r| r.body.starts_with(b"new")).unwrap();
-        assert!(rig.sealed[first_new..].iter().all(|r| r.body.starts_with(b"new")), "reboot {is_reboot}");
+        assert!(
+            rig.sealed[first_new..].iter().all(|r| r.body.starts_with(b"new")),
+            "reboot {is_reboot}, other bytes {is_other}"
+        );
     }
+}
+
+/// Which lines came, by their first word, each once for lines that follow one another.
+fn told(rig: &Rig<SimFiles>) -> Vec<String> {
+    let first_word =
+        |body: &[u8]| String::from_utf8_lossy(body.split(|b| *b == b' ').next().unwrap()).into_owned();
+    let mut told: Vec<String> = rig.sealed.iter().map(|record| first_word(&record.body)).collect();
+    told.dedup();
+    told
+}
+
+/// Power cuts of a virtual device that was so busy that its log was rotated twice before the agent looked.
+#[test]
+fn what_was_rotated_away_unseen_comes_after_the_file_before_it_and_before_the_one_behind_it() {
+    for (first, second) in [("/log/a.log.2", "/log/a.log.1"), ("/log/a.log-000009", "/log/a.log-000010")] {
+        each_way(|rig, pattern| {
+            rig.files.append("/log/a.log", &lines("old", 200..205));
+            rig.files.rename("/log/a.log", first);
+            rig.pass_ms(10);
+            rig.files.append("/log/a.log", &lines("between", 0..5));
+            rig.files.rename("/log/a.log", second);
+            rig.pass_ms(10);
+            rig.files.append("/log/a.log", &lines("new", 0..5));
+            rig.start();
+            rig.drain();
+            if pattern == "/log/**" {
+                assert_eq!(told(rig), ["old", "between", "new"], "{second}");
+            } else {
+                assert_eq!(told(rig), ["old", "new"], "{second}: no pattern leads to it");
+            }
+        });
+    }
+}
+
+#[test]
+fn what_a_power_cut_made_shorter_and_was_rotated_away_comes_before_its_successor_too() {
+    let mut rig = rig(&["/log/**"]);
+    for n in 0..20 {
+        rig.files.append("/log/a.log", &lines("old", n * 100..(n + 1) * 100));
+        rig.pass_ms(1_000);
+        rig.poll(usize::MAX);
+        rig.seal();
+    }
+    let len = rig.files.content("/log/a.log").unwrap().len();
+    rig.reboot();
+    rig.files.rename("/log/a.log", "/log/a.log.1");
+    rig.files.truncate("/log/a.log.1", len - 500);
+    rig.files.append("/log/a.log.1", b"\n");
+    rig.files.append("/log/a.log.1", &lines("rest", 0..50));
+    rig.files.append("/log/a.log", &lines("new", 0..5));
+    rig.start();
+    rig.drain();
+    assert_eq!(rig.said(SourceNoticeKind::Shorter), 1, "{:?}", rig.notices);
+    let told = told(&rig);
+    assert_eq!(told[told.len() - 2..], ["rest", "new"], "{told:?}");
 }
 
 #[test]
