@@ -30,12 +30,17 @@ impl<F: Files> Sources<F> {
             });
         }
         let mut moved = self.place_open(&found, now);
+        let mut new = Vec::new();
         for candidate in self.choose_new(&found, now) {
             moved.extend(self.adopt(candidate, now));
+            new.push(candidate.path.as_str());
         }
         self.find_closed(now);
         for (path, slot) in moved {
-            self.wait_for(&path, slot);
+            self.wait_for(&path, Some(slot));
+        }
+        for path in new {
+            self.wait_for(path, None);
         }
         self.expire(&found, now);
     }
@@ -295,38 +300,40 @@ impl<F: Files> Sources<F> {
             if is_sought {
                 let was = self.table.entry(slot).map(|entry| entry.cursor.path.clone());
                 if let (Some(slot), Some(path)) = (self.find_beside(slot, now), was) {
-                    self.wait_for(&path, slot);
+                    self.wait_for(&path, Some(slot));
                 }
             }
         }
     }
 
-    /// A file of which nothing was read and that stands where another stood is read after it, and in between
-    /// what stood there meanwhile and was rotated away unseen, as it was written. The one that stands there may
-    /// have a key: that of a line which went to the urgent lane before an agent ended.
-    fn wait_for(&mut self, path: &str, slot: usize) {
-        let is_unread = |at: usize, entry: &Entry<F::Handle>| {
-            at != slot && entry.cursor.here == Anchor::START && entry.after.is_none()
-        };
-        let is_between = |entry: &Entry<F::Handle>| {
+    /// A file of which nothing was read is read after what was rotated away from where it stands: first what was
+    /// begun, last the one in `slot` that stood there until now; then what stood there meanwhile and was rotated
+    /// away unseen, as it was written. It may have a key: that of a line which went to the urgent lane before an
+    /// agent ended. Where nothing was begun there is no order to keep.
+    fn wait_for(&mut self, path: &str, slot: Option<usize>) {
+        let is_rotated = |entry: &Entry<F::Handle>| {
             let other = entry.cursor.path.as_str();
-            let is_beside = directory(other) == directory(path);
-            let is_fresh = entry.key.is_none() && entry.open.is_some();
-            is_fresh && is_beside && is_rotation_of(file_name(other), file_name(path))
+            directory(other) == directory(path) && is_rotation_of(file_name(other), file_name(path))
         };
-        let unread: Vec<_> = self.table.iter().filter(|(at, entry)| is_unread(*at, entry)).collect();
-        let mut order: Vec<(u64, &str, usize)> = unread
-            .iter()
-            .filter(|(_, entry)| is_between(entry))
-            .map(|(at, entry)| (entry.cursor.written, entry.cursor.path.as_str(), *at))
-            .collect();
-        order.sort_unstable();
-        let last = unread.iter().filter(|(_, entry)| entry.cursor.path == path).map(|(at, _)| *at);
-        let order: Vec<usize> = order.into_iter().map(|(.., at)| at).chain(last).collect();
-        let mut before = slot;
-        for at in order {
-            self.table.wait(at, before);
-            before = at;
+        let (mut begun, mut unseen, mut last) = (Vec::new(), Vec::new(), None);
+        for (at, entry) in self.table.iter().filter(|(at, entry)| entry.open.is_some() && Some(*at) != slot) {
+            let is_unread = entry.cursor.here == Anchor::START;
+            if is_unread && entry.cursor.path == path {
+                last = Some(at);
+            } else if is_rotated(entry) {
+                let rotated = if is_unread { &mut unseen } else { &mut begun };
+                rotated.push((entry.cursor.written, entry.cursor.path.as_str(), at));
+            }
+        }
+        begun.sort_unstable();
+        unseen.sort_unstable();
+        let mut order: Vec<usize> = begun.into_iter().map(|(.., at)| at).chain(slot).collect();
+        if order.is_empty() {
+            return;
+        }
+        order.extend(unseen.into_iter().map(|(.., at)| at).chain(last));
+        for (before, at) in order.iter().zip(order.iter().skip(1)) {
+            self.table.wait(*at, *before);
         }
     }
 

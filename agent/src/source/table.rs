@@ -220,8 +220,21 @@ impl<H> Table<H> {
         Some(removed)
     }
 
-    /// A file is not read before another was read to its end, unless that waits for this one.
+    /// Whether what a file has to wait for is still to happen.
+    pub(crate) fn waits(&self, entry: &Entry<H>) -> bool {
+        let before = entry.after.and_then(|after| Some((after, self.entry(after.slot)?)));
+        before.is_some_and(|(after, before)| {
+            let is_read = before.open.as_ref().is_none_or(|open| !open.is_queued);
+            !is_read || after.until_sealed && before.has_unsealed_lines
+        })
+    }
+
+    /// A file that waits for nothing is not read before another was read to its end, unless that waits for this
+    /// one.
     pub(crate) fn wait(&mut self, slot: usize, before: usize) {
+        if self.entry(slot).is_none_or(|entry| self.waits(entry)) {
+            return;
+        }
         let next = |&slot: &usize| self.entry(slot)?.after.map(|after| after.slot);
         if std::iter::successors(Some(before), next).any(|waits| waits == slot) {
             return;

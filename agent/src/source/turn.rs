@@ -275,20 +275,12 @@ impl<F: Files> Sources<F> {
 
     /// Whether what this file has to wait for has happened.
     fn may_begin(&mut self, slot: usize) -> bool {
-        let mut waits = self.table.entry(slot).and_then(|entry| entry.after);
-        while let Some(after) = waits {
-            let Some(before) = self.table.entry(after.slot) else { break };
-            let is_read = before.open.as_ref().is_none_or(|open| !open.is_queued);
-            if !is_read || after.until_sealed && before.has_unsealed_lines {
-                return false;
-            }
-            // What is not there to be read may itself have come after something.
-            waits = before.after.filter(|_| before.open.is_none());
-        }
-        if let Some(entry) = self.table.entry_mut(slot) {
+        let Some(entry) = self.table.entry(slot) else { return true };
+        let may = !self.table.waits(entry);
+        if may && let Some(entry) = self.table.entry_mut(slot) {
             entry.after = None;
         }
-        true
+        may
     }
 
     /// Reads from a file's cursor on into the buffer, after the bytes before it proved to be the

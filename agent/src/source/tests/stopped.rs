@@ -138,6 +138,28 @@ fn what_was_rotated_away_unseen_comes_after_the_file_before_it_and_before_the_on
     }
 }
 
+/// The same: the name that a file got by its rotation was durable in its cursor when the power went.
+#[test]
+fn a_file_whose_new_name_is_known_is_read_to_its_end_before_its_successor_is_begun() {
+    for is_reboot in [false, true] {
+        let mut rig = rig(&["/log/**"]);
+        rig.files.append("/log/a.log", &lines("old", 0..20));
+        rig.drain();
+        rig.files.rename("/log/a.log", "/log/a.log.1");
+        rig.drain();
+        rig.files.append("/log/a.log.1", &lines("rest", 0..2_000));
+        rig.files.append("/log/a.log", &lines("new", 0..5));
+        if is_reboot {
+            rig.reboot();
+        } else {
+            rig.kill();
+        }
+        rig.start();
+        rig.drain();
+        assert_eq!(told(&rig), ["old", "rest", "new"], "reboot {is_reboot}");
+    }
+}
+
 #[test]
 fn what_a_power_cut_made_shorter_and_was_rotated_away_comes_before_its_successor_too() {
     let mut rig = rig(&["/log/**"]);
