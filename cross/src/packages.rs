@@ -20,3 +20,13 @@ pub(crate) fn make(place: &Place, targets: &[Target]) -> io::Result<()> {
     command.args(targets.iter().map(|target| target.name()));
     run(&mut command, "the packages cannot be made")
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_service_lets_the_agent_ask_which_boot_this_is() {
+        // It once said ProcSubset=pid, under which /proc/sys is not there: each start was a boot of its own.
+        let service = include_str!("../packages/driftlog-agent.service");
+        assert!(!service.lines().any(|line| line.starts_with("ProcSubset=pid")));
+    }
+}
