@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::clock;
-use crate::device::{AgentSettings, Device};
+use crate::device::{AgentSettings, Device, is_done};
 use crate::process::Programs;
 use crate::shore::{GatewaySettings, Shore};
 use crate::usage::Usage;
@@ -22,6 +22,19 @@ const OFFLINE: Duration = Duration::from_secs(120);
 struct Quiet {
     shore: Shore,
     device: Device,
+    /// From the agent's start until its first line was acknowledged.
+    first_after: Duration,
+}
+
+/// What an agent takes that has nothing to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Idle {
+    /// Its resident memory.
+    pub(super) resident_bytes: u64,
+    /// Its processor time in a second.
+    pub(super) cpu: Duration,
+    /// From its start until its first line was acknowledged.
+    pub(super) first_after: Duration,
 }
 
 impl Quiet {
@@ -31,13 +44,15 @@ impl Quiet {
         shore.wait_ready()?;
         let mut device = Device::new(programs, "device", &folder.join("device"), shore.broker(), settings)?;
         std::fs::write(device.logs().join("quiet.log"), "one line\n")?;
+        let began = clock::now();
         device.start()?;
-        let is_up = || device.status().is_some_and(|status| status.link.is_up && status.core.answered);
-        if !clock::wait_until(CONNECT_WAIT, is_up) {
-            return Err(io::Error::other(format!("an idle agent does not connect: {:?}", device.status())));
+        if !clock::wait_until(CONNECT_WAIT, || device.status().is_some_and(|status| is_done(&status, 1))) {
+            let what = format!("an idle agent's line does not arrive: {:?}", device.status());
+            return Err(io::Error::other(what));
         }
+        let first_after = clock::now() - began;
         std::thread::sleep(IDLE);
-        Ok(Self { shore, device })
+        Ok(Self { shore, device, first_after })
     }
 
     fn stop(mut self, folder: &Path) -> io::Result<()> {
@@ -48,15 +63,15 @@ impl Quiet {
     }
 }
 
-/// Its memory, and its processor time in each second of idling.
-pub(super) fn measure(programs: &Programs, folder: &Path) -> io::Result<(u64, Duration)> {
+/// One agent, for some seconds.
+pub(super) fn measure(programs: &Programs, folder: &Path) -> io::Result<Idle> {
     let quiet = Quiet::start(programs, folder, &AgentSettings::default())?;
     let before: Usage = quiet.device.usage();
     std::thread::sleep(IDLE);
-    let after = quiet.device.usage();
+    let (after, first_after) = (quiet.device.usage(), quiet.first_after);
     quiet.stop(folder)?;
     let cpu = after.cpu.saturating_sub(before.cpu) / u32::try_from(IDLE.as_secs()).unwrap_or(1);
-    Ok((after.resident_bytes, cpu))
+    Ok(Idle { resident_bytes: after.resident_bytes, cpu, first_after })
 }
 
 /// How often it wakes up in a minute, connected and not, with the waits that are configured by default.

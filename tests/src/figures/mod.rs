@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use floor::Floor;
 use haul::Haul;
+use idle::Idle;
 use options::{HELP, Options};
 
 use crate::corpus::{Corpus, Feed, Style, read_input};
@@ -216,12 +217,16 @@ fn agent_rows(table: &mut Table, options: &Options, log: &Log, floors: &[Floor],
     row(table, "lines from file to archive", rate, "", "one device, all on this machine");
 }
 
-fn idle_rows(table: &mut Table, idles: &[(u64, Duration)]) {
-    let memory = bytes(median(idles.iter().map(|(memory, _)| *memory).collect()));
+fn idle_rows(table: &mut Table, idles: &[Idle]) {
+    let memory = bytes(median(idles.iter().map(|idle| idle.resident_bytes).collect()));
     table.row(vec!["agent memory, idle".into(), memory, "".into(), "resident, connected".into()]);
-    let cpu = median(idles.iter().map(|(_, cpu)| *cpu).collect());
+    let cpu = median(idles.iter().map(|idle| idle.cpu).collect());
     let cpu = format!("{:.1} ms/s", cpu.as_secs_f64() * 1e3);
     table.row(vec!["agent CPU, idle".into(), cpu, "".into(), "steps of 3 ms/s".into()]);
+    let first = median(idles.iter().map(|idle| idle.first_after).collect());
+    let first = format!("{:.2} s", first.as_secs_f64());
+    let how = "from exec until the first line is acknowledged, of it 0.2 s before its block is sealed";
+    table.row(vec!["agent, start to first line on shore".into(), first, "".into(), how.into()]);
 }
 
 fn wakeup_rows(table: &mut Table, [connected, offline]: [f64; 2]) {
