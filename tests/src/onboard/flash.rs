@@ -17,7 +17,7 @@ const SECONDS_A_DAY: u64 = 86_400;
 /// Lines of the log that is played again and again.
 const CORPUS_LINES: usize = 20_000;
 /// Seconds around each rate, and before the first of a durability, on a slow host.
-const MORE_S: (u64, u64) = (60, 180);
+const MORE_S: (u64, u64) = (60, 300);
 
 /// A file system and a spool.
 struct Setting {
@@ -25,29 +25,33 @@ struct Setting {
     block_bytes: u64,
     /// How the file system is mounted, beside its defaults.
     mount: &'static str,
-    spool_bytes: u64,
+    /// Of the lanes bulk and urgent.
+    spool_bytes: (u64, u64),
     delay_ms_max: u64,
     /// Durabilities, each with its rates.
     runs: &'static [(&'static str, &'static [u64])],
 }
 
+/// Small enough that each of its files has been written before anything is counted: one that is written for
+/// the first time costs a commit of the file system's journal with each block.
 const USUAL: Setting = Setting {
     name: "ext4",
     block_bytes: 4_096,
     mount: "",
-    spool_bytes: 256 << 20,
+    spool_bytes: (1 << 20, 1 << 20),
     delay_ms_max: 4_500,
     runs: &[("block", &[1, 10, 100, 1_000]), ("interval", &[100, 1_000])],
 };
-const PART: Setting = Setting { runs: &[("block", &[100])], ..USUAL };
+const PART: Setting = Setting { runs: &[("block", &[100, 1_000])], ..USUAL };
 
 /// Those of a row are measured one after the other, the rows side by side.
 const SETTINGS: [&[Setting]; 2] = [
     &[USUAL],
     &[
-        Setting { name: "1 MiB spool", spool_bytes: 1 << 20, ..PART },
+        Setting { name: "files written for the first time", spool_bytes: (256 << 20, 16 << 20), ..PART },
         Setting { name: "blocks of 1 KiB", block_bytes: 1_024, ..PART },
-        Setting { name: "commit=60", mount: "commit=60", ..PART },
+        Setting { name: "lazytime", mount: "lazytime", ..PART },
+        Setting { name: "lazytime, delay 10 s", mount: "lazytime", delay_ms_max: 10_000, ..PART },
         Setting { name: "commit=60, delay 10 s", mount: "commit=60", delay_ms_max: 10_000, ..PART },
     ],
 ];
@@ -122,14 +126,15 @@ struct Cell {
 }
 
 impl Cell {
-    fn parse(line: &str) -> Option<Self> {
+    /// `F DURABILITY RATE LINES FLASH_SECTORS`, of a log in which so many lines are so many bytes.
+    fn parse(line: &str, (log_lines, log_bytes): (usize, usize)) -> Option<Self> {
         let mut words = line.strip_prefix("F ")?.split(' ');
         let durability = words.next()?.to_owned();
         let mut number = || words.next()?.parse::<u64>().ok();
         Some(Self {
             durability,
             rate: number()?,
-            log_bytes: number()?,
+            log_bytes: number()? * log_bytes as u64 / log_lines as u64,
             flash_bytes: number()? * SECTOR_BYTES,
         })
     }
@@ -154,10 +159,12 @@ fn device(
     let log = String::from_utf8_lossy(&log);
     let config = format!(
         "device_id = \"virtual\"\nstate_dir = \"/data/driftlog\"\n[broker]\nurl = \"mqtt://10.0.2.2:{}\"\n\
-         [spool]\ndurability = \"DURABILITY\"\nbulk.bytes_max = {}\ndelay_ms_max = {}\n\
+         [spool]\ndurability = \"DURABILITY\"\nbulk.bytes_max = {}\nurgent.bytes_max = {}\n\
+         delay_ms_max = {}\n\
          [[source]]\ntype = \"file\"\npaths = [\"/run/logs/*\", \"/data/logs/*\"]\n",
         shore.broker().port(),
-        setting.spool_bytes,
+        setting.spool_bytes.0,
+        setting.spool_bytes.1,
         setting.delay_ms_max
     );
     let runs: Vec<String> = setting.runs.iter().map(|(durability, rates)| run(durability, rates)).collect();
@@ -183,7 +190,8 @@ fn device(
     });
     machine.check()?;
     machine.cut();
-    let cells: Vec<Cell> = console.lines().iter().filter_map(|line| Cell::parse(line)).collect();
+    let cells: Vec<Cell> =
+        console.lines().iter().filter_map(|line| Cell::parse(line, (CORPUS_LINES, log.len()))).collect();
     if has_ended && cells.len() as u64 == cells_wanted {
         return Ok(cells);
     }
@@ -206,8 +214,8 @@ mod tests {
     #[test]
     fn what_the_device_says_is_understood() {
         let cell = Cell { durability: "block".to_owned(), rate: 10, log_bytes: 900, flash_bytes: 1_024 };
-        assert_eq!(Cell::parse("F block 10 900 2"), Some(cell));
-        assert_eq!(Cell::parse("F block 10"), None);
+        assert_eq!(Cell::parse("F block 10 30 2", (2, 60)), Some(cell));
+        assert_eq!(Cell::parse("F block 10", (2, 60)), None);
     }
 
     #[test]

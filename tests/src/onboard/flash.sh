@@ -1,12 +1,26 @@
-# In the device, for each of RUNS (DURABILITY:RATE,RATE…): an agent through whose spool 30 MB have gone; then,
+# In the device, for each of RUNS (DURABILITY:RATE,RATE…): an agent whose spool, if it is small, has gone round; then,
 # for each rate, a while of logging into memory, and what of it reached the flash:
-# `F DURABILITY RATE LOG_BYTES FLASH_SECTORS`.
+# `F DURABILITY RATE LINES FLASH_SECTORS`.
+
+# Seconds of logging before it counts: waits have their length by then, and the first blocks are sealed.
+LEAD=20
 for disk in /sys/block/vd*; do
     [ "$(cat "$disk/serial")" != flash ] || stat=$disk/stat
 done
 written() {
     read -r _ _ _ _ _ _ sectors _ < "$stat"
     echo "$sectors"
+}
+status() {
+    driftlog-agent status --json --config /run/agent.toml
+}
+# Lines that the agent has taken: a device that is held up takes fewer than it is told.
+taken() {
+    lines=0
+    for number in $(status | grep -oE '"(sealed|open)":[0-9]+' | cut -d : -f 2); do
+        lines=$((lines + number))
+    done
+    echo "$lines"
 }
 # log FOLDER LINES_PER_S SECONDS OPTION…
 log() {
@@ -23,7 +37,7 @@ corpus() {
 # Waits until nothing has been sealed for longer than the longest delay and a commit of the journal.
 settled() {
     sealed=
-    while now=$(driftlog-agent status --json --config /run/agent.toml | grep -o '"sealed":[0-9]*'); [ "$now" != "$sealed" ]; do
+    while now=$(status | grep -o '"sealed":[0-9]*'); [ "$now" != "$sealed" ]; do
         sealed=$now
         sleep 16
     done
@@ -37,19 +51,24 @@ for run in $RUNS; do
     driftlog-agent run --config /run/agent.toml 2> /run/agent.log &
     agent=$!
     sleep 8
-    # Hardly compressible, so that the spool's files are written again. It does not fit the memory.
-    log /data/logs 500 30 --mark 1 --filling 2000 --urgent-every 10 > /dev/null
+    # Each file of a small spool is written, the urgent lane's with lines that hardly compress. These do not fit the memory.
+    log /data/logs 60 30 --mark 1 --filling 2000 --urgent-every 3 > /dev/null
     settled
-    # More blocks than go by until packing is tried in every way again.
-    corpus 2000 20 > /dev/null
+    # The others to their ends, by blocks of the usual length; and packing has been tried in every way.
+    corpus 2000 100 > /dev/null
     settled
     sync
+    # Counted while lines keep coming, so that nothing from before or behind is in it, and nothing left out.
     for rate in $(echo "${run#*:}" | tr , ' '); do
-        corpus "$rate" 20 > /dev/null
+        corpus "$rate" $((LEAD + SECONDS_EACH + 5)) > /dev/null &
+        writer=$!
+        sleep $LEAD
         before=$(written)
-        bytes=$(corpus "$rate" "$SECONDS_EACH")
-        settled
-        echo "F $durability $rate $bytes $(($(written) - before))"
+        lines_before=$(taken)
+        sleep "$SECONDS_EACH"
+        after=$(written)
+        echo "F $durability $rate $(($(taken) - lines_before)) $((after - before))"
+        wait "$writer"
     done
     kill "$agent"
     wait "$agent"
