@@ -213,16 +213,9 @@ impl<F: Files> Sources<F> {
         }
         entry.overwrite();
         let (key, path, offset) = (entry.key, place.path.clone(), entry.cursor.here.offset);
-        let (stat, is_empty) = ((place.ino, place.born), open.seen.0 == 0);
         let mut fresh = Entry::fresh(place, open);
         fresh.after = key.map(|_| After { slot: known, until_sealed: true });
         fresh.replaces = key;
-        if let Some(key) = key.filter(|_| is_empty) {
-            // A cursor of its own, though there is no line yet: else all this is found anew at each start.
-            let key = unused_key(&self.table, stat, &key.to_le_bytes());
-            self.remember(key);
-            (fresh.key, fresh.seal) = (Some(key), Seal::Moved);
-        }
         let slot = self.table.insert(fresh);
         self.enqueue(slot);
         let what = if is_same_boot { "was truncated or replaced" } else { "holds other bytes" };

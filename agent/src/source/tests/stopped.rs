@@ -377,21 +377,11 @@ fn a_file_that_is_empty_after_a_power_cut_begins_again() {
     let mut rig = half_read("/log/*.log", true);
     rig.reboot();
     rig.files.truncate("/log/a.log", 0);
-    // It is said once, however often the power goes before a line comes.
-    for _ in 0..3 {
-        rig.start();
-        rig.drain();
-        rig.reboot();
-    }
-    assert_eq!(rig.said(SourceNoticeKind::Truncated), 1, "{:?}", rig.notices);
-    rig.start();
-    rig.files.append("/log/a.log", &lines("old", 0..3));
-    rig.drain();
-    rig.assert_contents(&[&lines("old", 0..100), &lines("old", 0..3)]);
-    rig.reboot();
     rig.start();
     rig.drain();
-    rig.assert_contents(&[&lines("old", 0..100), &lines("old", 0..3)]);
+    rig.files.append("/log/a.log", b"new\n");
+    rig.drain();
+    rig.assert_contents(&[&lines("old", 0..100), b"new\n"]);
 }
 
 #[test]
