@@ -14,6 +14,18 @@ fn half_read(pattern: &str, births: bool) -> Rig<SimFiles> {
     rig
 }
 
+/// So often a hundred lines were written, read and sealed, a second apart.
+fn read_by_hundreds(pattern: &str, hundreds: u32) -> Rig<SimFiles> {
+    let mut rig = rig(&[pattern]);
+    for n in 0..hundreds {
+        rig.files.append("/log/a.log", &lines("old", n * 100..(n + 1) * 100));
+        rig.pass_ms(1_000);
+        rig.poll(usize::MAX);
+        rig.seal();
+    }
+    rig
+}
+
 fn each_way(case: impl Fn(&mut Rig<SimFiles>, &str)) {
     for pattern in ["/log/*.log", "/log/**"] {
         for births in [true, false] {
@@ -162,13 +174,7 @@ fn a_file_whose_new_name_is_known_is_read_to_its_end_before_its_successor_is_beg
 
 #[test]
 fn what_a_power_cut_made_shorter_and_was_rotated_away_comes_before_its_successor_too() {
-    let mut rig = rig(&["/log/**"]);
-    for n in 0..20 {
-        rig.files.append("/log/a.log", &lines("old", n * 100..(n + 1) * 100));
-        rig.pass_ms(1_000);
-        rig.poll(usize::MAX);
-        rig.seal();
-    }
+    let mut rig = read_by_hundreds("/log/**", 20);
     let len = rig.files.content("/log/a.log").unwrap().len();
     rig.reboot();
     rig.files.rename("/log/a.log", "/log/a.log.1");
@@ -298,13 +304,7 @@ fn a_file_moved_to_another_file_system_is_read_on() {
 
 #[test]
 fn after_a_power_cut_a_shorter_file_is_read_on_at_the_last_boundary_that_agrees() {
-    let mut rig = rig(&["/log/*.log"]);
-    for n in 0..100 {
-        rig.files.append("/log/a.log", &lines("old", n * 100..(n + 1) * 100));
-        rig.pass_ms(1_000);
-        rig.poll(usize::MAX);
-        rig.seal();
-    }
+    let mut rig = read_by_hundreds("/log/*.log", 100);
     let written = rig.files.content("/log/a.log").unwrap();
     let read = rig.sealed.len();
     rig.reboot();
@@ -333,13 +333,7 @@ fn after_a_power_cut_a_shorter_file_is_read_on_at_the_last_boundary_that_agrees(
 
 #[test]
 fn a_copy_of_a_file_that_a_power_cut_made_shorter_is_read_on_where_that_went_on() {
-    let mut rig = rig(&["/log/**"]);
-    for n in 0..20 {
-        rig.files.append("/log/a.log", &lines("old", n * 100..(n + 1) * 100));
-        rig.pass_ms(1_000);
-        rig.poll(usize::MAX);
-        rig.seal();
-    }
+    let mut rig = read_by_hundreds("/log/**", 20);
     rig.reboot();
     rig.files.truncate("/log/a.log", 10_000);
     rig.start();
@@ -354,13 +348,7 @@ fn a_copy_of_a_file_that_a_power_cut_made_shorter_is_read_on_where_that_went_on(
 
 #[test]
 fn after_a_power_cut_a_file_whose_end_became_zeros_is_read_on_before_them() {
-    let mut rig = rig(&["/log/*.log"]);
-    for n in 0..20 {
-        rig.files.append("/log/a.log", &lines("old", n * 100..(n + 1) * 100));
-        rig.pass_ms(1_000);
-        rig.poll(usize::MAX);
-        rig.seal();
-    }
+    let mut rig = read_by_hundreds("/log/*.log", 20);
     let len = rig.files.content("/log/a.log").unwrap().len();
     rig.reboot();
     rig.files.truncate("/log/a.log", len - 500);
