@@ -9,9 +9,6 @@ use std::process::Command;
 use crate::place::{Place, run};
 use crate::target::{Recipe, Target};
 
-/// Small before fast; see the root `Cargo.toml`.
-const PROFILE: &str = "device";
-
 /// A program that was built.
 #[derive(Clone, Debug)]
 pub(crate) struct Built {
@@ -22,11 +19,11 @@ pub(crate) struct Built {
     pub(crate) symbols: PathBuf,
 }
 
-/// Builds everything that there is for this target.
-pub(crate) fn build(place: &Place, target: Target) -> io::Result<Vec<Built>> {
+/// Builds these for a target.
+pub(crate) fn build(place: &Place, target: Target, recipes: &[&Recipe]) -> io::Result<Vec<Built>> {
     let folder = place.cross.join(target.name());
     fs::create_dir_all(&folder)?;
-    let build = |recipe: &Recipe| {
+    let build = |recipe: &&Recipe| {
         let binary = compile(place, target, recipe)?;
         let name = recipe.name;
         let (stripped, symbols) = (folder.join(name), folder.join(format!("{name}.symbols")));
@@ -34,29 +31,27 @@ pub(crate) fn build(place: &Place, target: Target) -> io::Result<Vec<Built>> {
         strip(place, &symbols, &stripped)?;
         Ok(Built { name, stripped, symbols })
     };
-    target.recipes().iter().map(build).collect()
+    recipes.iter().map(build).collect()
 }
 
 /// Compiles one program; where it lies, with its symbols.
 fn compile(place: &Place, target: Target, recipe: &Recipe) -> io::Result<PathBuf> {
     let folder = place.cross.join("build");
+    let profile = recipe.profile.name();
     let mut command = Command::new(place.cross.join("tools/bin/cargo-zigbuild"));
     command.current_dir(&place.root).args(["zigbuild", "--locked", "--quiet"]);
-    command.args(["--package", recipe.package, "--profile", PROFILE, "--target", target.triple()]);
+    command.args(["--package", recipe.package, "--profile", profile, "--target", target.triple()]);
     command.arg("--target-dir").arg(&folder);
-    command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-    if !recipe.is_whole {
-        command.arg("--no-default-features");
-    }
+    command.args(recipe.profile.library()).args(recipe.features);
     // Stripped afterwards, so that the symbols are there for the report.
-    command.arg("--config").arg(format!("profile.{PROFILE}.strip=false"));
-    prepare(&mut command, place, recipe)?;
+    command.arg("--config").arg(format!("profile.{profile}.strip=false"));
+    prepare(&mut command, place, target, recipe)?;
     run(&mut command, &format!("{} for {} cannot be built", recipe.package, target.name()))?;
-    Ok(folder.join(target.triple()).join(PROFILE).join(recipe.package))
+    Ok(folder.join(target.triple()).join(profile).join(recipe.package))
 }
 
 /// The environment: nothing of the caller's flags, and no path of this machine in what comes out.
-fn prepare(command: &mut Command, place: &Place, recipe: &Recipe) -> io::Result<()> {
+fn prepare(command: &mut Command, place: &Place, target: Target, recipe: &Recipe) -> io::Result<()> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")));
     let home = home.ok_or_else(|| io::Error::other("neither CARGO_HOME nor HOME is set"))?;
@@ -79,6 +74,14 @@ fn prepare(command: &mut Command, place: &Place, recipe: &Recipe) -> io::Result<
         env::join_paths(std::iter::once(tools).chain(env::split_paths(&path))).map_err(io::Error::other)?;
     // Building the library is not stable; the compiler stays the one of rust-toolchain.toml.
     command.env("RUSTC_BOOTSTRAP", "1").env("PATH", path).env("RUSTFLAGS", rust).env("CFLAGS", c.trim());
+    // What is built by its own configure and make does not ask for the compiler of one target, and would find
+    // this machine's libraries.
+    let c = target.of_c();
+    command.env("CC", format!("python-zig cc -target {c}")).env("CXX", format!("python-zig c++ -target {c}"));
+    command.env("AR", "python-zig ar").env("RANLIB", "python-zig ranlib").env("PKG_CONFIG", "false");
+    // librdkafka names functions of its tests in the shared library that it links beside the static one.
+    command.env("LDFLAGS", "-Wl,--undefined-version");
+    command.env("HOST_CC", "cc").env("HOST_CXX", "c++").env("HOST_AR", "ar").env("HOST_RANLIB", "ranlib");
     command.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
     Ok(())
 }

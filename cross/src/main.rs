@@ -49,7 +49,7 @@ fn run(options: &Options) -> io::Result<()> {
     let budgets = Budgets::read(&place.root.join("cross/budgets.toml"))?;
     let mut is_over = false;
     for &target in &options.targets {
-        let built = build::build(&place, target)?;
+        let built = build::build(&place, target, &target.recipes().iter().collect::<Vec<_>>())?;
         if options.is_twice {
             twice::check(&place, target, &built)?;
         }

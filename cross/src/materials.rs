@@ -10,13 +10,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::target::Target;
+use crate::target::{Recipe, Target};
 
 /// Writes `PROGRAM.cdx.json` and `PROGRAM.licences.txt`, for what any of the targets takes in.
-pub(crate) fn write(place: &Place, program: &str, targets: &[Target], folder: &Path) -> io::Result<()> {
+pub(crate) fn write(place: &Place, recipe: &Recipe, targets: &[Target], folder: &Path) -> io::Result<()> {
+    let program = recipe.name;
     let mut parts = BTreeMap::new();
     for target in targets {
-        let metadata = ask_cargo(place, *target)?;
+        let metadata = ask_cargo(place, recipe, *target)?;
         parts.extend(metadata.parts_of(program)?);
     }
     let text = serde_json::to_string_pretty(&bill(program, parts.values()))?;
@@ -24,9 +25,10 @@ pub(crate) fn write(place: &Place, program: &str, targets: &[Target], folder: &P
     fs::write(folder.join(format!("{program}.licences.txt")), licences(program, parts.values())?)
 }
 
-fn ask_cargo(place: &Place, target: Target) -> io::Result<Metadata> {
+fn ask_cargo(place: &Place, recipe: &Recipe, target: Target) -> io::Result<Metadata> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", target.triple()]);
+    command.args(recipe.features);
     let output = command.current_dir(&place.root).output()?;
     if !output.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
@@ -63,6 +65,7 @@ struct Node {
 
 #[derive(Deserialize)]
 struct Dependency {
+    name: String,
     pkg: String,
     dep_kinds: Vec<Kind>,
 }
@@ -73,7 +76,8 @@ struct Kind {
 }
 
 impl Metadata {
-    /// A program and what it links, by name and version; what only builds or tests is left out.
+    /// A program and what it links, by name and version; what only builds or tests is left out, but
+    /// for the source of a C library, whose package has that name.
     fn parts_of(&self, program: &str) -> io::Result<BTreeMap<(String, String), Package>> {
         let root = self.packages.iter().find(|package| package.name == program);
         let root = root.ok_or_else(|| io::Error::other(format!("no package {program}")))?;
@@ -84,8 +88,10 @@ impl Metadata {
                 continue;
             }
             let nodes = self.resolve.nodes.iter().filter(|node| node.id == id);
-            let is_linked =
-                |dependency: &&Dependency| dependency.dep_kinds.iter().any(|kind| kind.kind.is_none());
+            let is_linked = |dependency: &&Dependency| {
+                dependency.name.ends_with("_src")
+                    || dependency.dep_kinds.iter().any(|kind| kind.kind.is_none())
+            };
             next.extend(
                 nodes.flat_map(|node| node.deps.iter().filter(is_linked)).map(|dep| dep.pkg.as_str()),
             );
@@ -128,7 +134,9 @@ fn licences<'a>(program: &str, parts: impl Iterator<Item = &'a Package>) -> io::
         let title = format!("{} {}", part.name, part.version);
         list += &format!("  {title}: {}\n", part.license.as_deref().unwrap_or("unknown"));
         let Some(folder) = part.manifest_path.parent() else { continue };
-        for text in licence_texts(folder)? {
+        // C libraries lie whole in their packages, with licences of their own.
+        let depth = if part.source.is_some() { 2 } else { 0 };
+        for text in licence_texts(folder, depth)? {
             texts.entry(text).or_default().push(title.clone());
         }
     }
@@ -139,15 +147,19 @@ fn licences<'a>(program: &str, parts: impl Iterator<Item = &'a Package>) -> io::
     Ok(list)
 }
 
-fn licence_texts(folder: &Path) -> io::Result<BTreeSet<String>> {
+/// Of a folder, and of so many levels of folders below it.
+fn licence_texts(folder: &Path, depth: usize) -> io::Result<BTreeSet<String>> {
     let mut texts = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().to_uppercase();
         let is_licence =
             ["LICENSE", "LICENCE", "COPYING", "NOTICE"].iter().any(|word| name.starts_with(word));
-        if is_licence && entry.file_type()?.is_file() {
+        let kind = entry.file_type()?;
+        if is_licence && kind.is_file() {
             texts.insert(String::from_utf8_lossy(&fs::read(entry.path())?).into_owned());
+        } else if kind.is_dir() && depth > 0 {
+            texts.append(&mut licence_texts(&entry.path(), depth - 1)?);
         }
     }
     Ok(texts)
@@ -162,13 +174,14 @@ mod tests {
             json!({ "id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0", "source": "registry",
                     "manifest_path": "/nowhere/Cargo.toml" })
         };
-        let needs = |name: &str, kind: Value| json!({ "pkg": name, "dep_kinds": [{ "kind": kind }] });
+        let needs =
+            |name: &str, kind: Value| json!({ "name": name, "pkg": name, "dep_kinds": [{ "kind": kind }] });
         let node = |name: &str, deps: Vec<Value>| json!({ "id": name, "deps": deps });
         let text = json!({
-            "packages": (["agent", "log", "cc", "proptest", "other"].map(package)),
+            "packages": (["agent", "log", "cc", "c_src", "proptest", "other"].map(package)),
             "resolve": { "nodes": [
                 node("agent", vec![needs("log", Value::Null), needs("cc", "build".into()), needs("proptest", "dev".into())]),
-                node("log", vec![]), node("other", vec![]),
+                node("log", vec![needs("c_src", "build".into())]), node("c_src", vec![]), node("other", vec![]),
             ] },
         });
         serde_json::from_value(text).unwrap()
@@ -179,14 +192,15 @@ mod tests {
         let parts = metadata().parts_of("agent").unwrap();
         let bill = bill("agent", parts.values());
         assert_eq!(bill["metadata"]["component"]["name"], "agent");
-        assert_eq!(bill["components"].as_array().unwrap().len(), 1);
-        assert_eq!(bill["components"][0]["purl"], "pkg:cargo/log@1.0.0");
+        let names = ["c_src", "log"].map(|name| format!("pkg:cargo/{name}@1.0.0"));
+        let components = bill["components"].as_array().unwrap();
+        assert!(components.iter().map(|component| &component["purl"]).eq(&names));
         assert_eq!(bill["components"][0]["licenses"][0]["expression"], "MIT OR Apache-2.0");
     }
 
     #[test]
     fn the_licences_of_this_repository_are_found() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        assert!(licence_texts(&root).unwrap().len() >= 2);
+        assert!(licence_texts(&root, 0).unwrap().len() >= 2);
     }
 }

@@ -7,13 +7,14 @@ use lexopt::{Arg, ValueExt as _};
 use crate::target::Target;
 
 pub(crate) const HELP: &str = "\
-cargo cross - the programs for devices: static, within their budgets, the same bytes from any folder
+cargo cross - static programs for other machines, within their budgets: the agent for each, the gateway
+              for aarch64 and x86_64; an agent is the same bytes from any folder
 
 usage: cargo cross [TARGET…] [OPTIONS]
 
   TARGET     armv7, aarch64, x86_64 or all; all unless given
   --report   the ten largest crates and functions of each program
-  --twice    build again from a copy of the sources in another folder, and compare the bytes
+  --twice    build what is for devices again, from a copy of the sources in another folder, and compare the bytes
   --packages .deb, .ipk and .tar.gz of what was built, with bills of materials, licences and checksums
   --help     this text
 

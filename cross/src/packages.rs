@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::materials;
 use crate::place::{Place, run};
-use crate::target::Target;
+use crate::target::{AGENT, GATEWAY, Target};
 
 /// Makes them in `target/cross/packages`, which then holds nothing else.
 pub(crate) fn make(place: &Place, targets: &[Target]) -> io::Result<()> {
@@ -15,7 +15,12 @@ pub(crate) fn make(place: &Place, targets: &[Target]) -> io::Result<()> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    materials::write(place, "driftlog-agent", targets, &folder)?;
+    for recipe in [AGENT, GATEWAY] {
+        let on: Vec<Target> = targets.iter().copied().filter(|target| target.builds(&recipe)).collect();
+        if !on.is_empty() {
+            materials::write(place, &recipe, &on, &folder)?;
+        }
+    }
     let mut command = Command::new(place.root.join("cross/packages/build"));
     command.args(targets.iter().map(|target| target.name()));
     run(&mut command, "the packages cannot be made")
@@ -23,6 +28,12 @@ pub(crate) fn make(place: &Place, targets: &[Target]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_gateways_service_is_the_documented_one() {
+        let documented = include_str!("../../docs/operate.md").replace("\n    ", "\n");
+        assert!(documented.contains(include_str!("../packages/driftlog-gateway.service")));
+    }
+
     #[test]
     fn the_service_lets_the_agent_ask_which_boot_this_is() {
         // It once said ProcSubset=pid, under which /proc/sys is not there: each start was a boot of its own.
