@@ -11,7 +11,7 @@ use super::{Pipeline, PipelineConfig};
 use crate::config::{Config, SourceConfig, SpoolSettings};
 use crate::source::{FileSource, OsFiles, PatternError, Patterns, Sources, SourcesConfig};
 use crate::spool::disk::{DiskError, OsDisk};
-use crate::spool::{Recovery, Spool, SpoolConfig, SpoolError};
+use crate::spool::{Durability, Recovery, Spool, SpoolConfig, SpoolError};
 use crate::state_dir::DEVICE_ID_FILE;
 use crate::status::CoreStatus;
 use crate::{Core, Start};
@@ -136,6 +136,7 @@ fn open_lane(
     start: &Start<'_>,
 ) -> Result<Spool<OsDisk>, OpenError> {
     let disk = OsDisk::open(folder.join(lane.name())).map_err(|error| OpenError::Disk(lane, error))?;
+    let disk = if settings.durability == Durability::Block { disk.direct() } else { disk };
     let configured = settings.lane(lane);
     let config = SpoolConfig {
         durability: settings.durability,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use driftlog_agent::spool::disk::{Disk, DiskError, DiskErrorKind, OsDisk, aside_name, file_name};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 fn opened() -> (TempDir, OsDisk) {
@@ -171,4 +172,32 @@ fn a_directory_that_is_opened_for_reading_is_not_changed() {
     assert_eq!(kind(disk.sync_dir()), DiskErrorKind::ReadOnly);
     assert_eq!(disk.list().unwrap(), [(1, 4096)]);
     assert_eq!(read(&mut disk, 1, 0, 4), b"kept");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Past the cache whole sectors are written: what stands beside a write in its sectors stays, also what
+    /// the cache wrote, and a file whose end is in the middle of a sector keeps its length.
+    #[test]
+    fn what_is_written_past_the_cache_stands_beside_what_was_there(
+        length in 30_000_u64..60_000,
+        writes in prop::collection::vec((0_u64..60_000, 1_usize..40_000, any::<bool>()), 1..12),
+    ) {
+        let (_folder, mut cached) = opened();
+        let mut direct = OsDisk::open(cached.directory()).unwrap().direct();
+        direct.create(1, length).unwrap();
+        let mut expected = vec![0; length as usize];
+        for (number, (at, count, is_direct)) in writes.into_iter().enumerate() {
+            let at = at % length;
+            let count = count.min((length - at) as usize);
+            let bytes = vec![number as u8 + 1; count];
+            let disk = if is_direct { &mut direct } else { &mut cached };
+            disk.write_at(1, at, &bytes).unwrap();
+            expected[at as usize..at as usize + count].copy_from_slice(&bytes);
+            prop_assert!(read(disk, 1, 0, 70_000) == expected);
+        }
+        direct.sync(1).unwrap();
+        prop_assert!(fs::read(direct.directory().join(file_name(1))).unwrap() == expected);
+    }
 }

@@ -3,6 +3,7 @@
 //! [`OsDisk`] is a directory of a real file system, [`SimDisk`] a simulated one that loses what
 //! was not synced. A file is named by its [`Slot`]; what it holds says its header.
 
+mod direct;
 mod os;
 mod sim;
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, fallocate, fdatasync};
 use rustix::io::Errno;
 
+use super::direct::DirectWriter;
 use super::{Disk, DiskError, DiskErrorKind, Slot, aside_name, file_name, slot_of};
 
 /// Files kept open: the one that is written, the one that is read, and one each in between.
@@ -23,6 +24,8 @@ const HEAD_BYTES: usize = 4096;
 pub struct OsDisk {
     directory: PathBuf,
     writable: bool,
+    /// If it writes past the page cache.
+    direct: Option<DirectWriter>,
     /// Most recently used last.
     open: Vec<(Slot, File)>,
 }
@@ -35,13 +38,20 @@ impl OsDisk {
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, DiskError> {
         let directory = directory.into();
         fs::create_dir_all(&directory).map_err(|error| failed("make", None, &error))?;
-        Ok(Self { directory, writable: true, open: Vec::new() })
+        Ok(Self { directory, writable: true, direct: None, open: Vec::new() })
+    }
+
+    /// Writes past the page cache, by sectors, where the file system does that. It spares flash where each
+    /// write is synced; where several share a sync, the cache writes a page for them once.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        Self { direct: Some(DirectWriter::new()), ..self }
     }
 
     /// For reading alone: nothing is made or changed, whatever is asked.
     #[must_use]
     pub fn read_only(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), writable: false, open: Vec::new() }
+        Self { directory: directory.into(), writable: false, direct: None, open: Vec::new() }
     }
 
     /// The directory.
@@ -180,8 +190,17 @@ impl Disk for OsDisk {
 
     fn write_at(&mut self, slot: Slot, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.may_write("write", Some(slot))?;
-        let file = self.file("write", slot)?;
-        file.write_all_at(bytes, at).map_err(|error| failed("write", Some(slot), &error))
+        let mut direct = self.direct.take();
+        let written = self.file("write", slot).and_then(|file| {
+            let wrong = |error: io::Error| failed("write", Some(slot), &error);
+            let done = match &mut direct {
+                Some(direct) => direct.write_at(file, at, bytes).map_err(wrong)?,
+                None => 0,
+            };
+            file.write_all_at(bytes.get(done..).unwrap_or_default(), at + done as u64).map_err(wrong)
+        });
+        self.direct = direct;
+        written
     }
 
     fn sync(&mut self, slot: Slot) -> Result<(), DiskError> {
