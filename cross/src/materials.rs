@@ -84,7 +84,10 @@ impl Metadata {
         let mut seen = BTreeSet::new();
         let mut next = vec![root.id.as_str()];
         while let Some(id) = next.pop() {
-            if !seen.insert(id) {
+            // The source of a C library is linked; what its package has beside that only builds it.
+            let is_source =
+                self.packages.iter().any(|package| package.id == id && package.name.ends_with("-src"));
+            if !seen.insert(id) || is_source {
                 continue;
             }
             let nodes = self.resolve.nodes.iter().filter(|node| node.id == id);
@@ -174,14 +177,13 @@ mod tests {
             json!({ "id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0", "source": "registry",
                     "manifest_path": "/nowhere/Cargo.toml" })
         };
-        let needs =
-            |name: &str, kind: Value| json!({ "name": name, "pkg": name, "dep_kinds": [{ "kind": kind }] });
+        let needs = |name: &str, kind: Value| json!({ "name": name.replace('-', "_"), "pkg": name, "dep_kinds": [{ "kind": kind }] });
         let node = |name: &str, deps: Vec<Value>| json!({ "id": name, "deps": deps });
         let text = json!({
-            "packages": (["agent", "log", "cc", "c_src", "proptest", "other"].map(package)),
+            "packages": (["agent", "log", "cc", "c-src", "proptest", "other"].map(package)),
             "resolve": { "nodes": [
                 node("agent", vec![needs("log", Value::Null), needs("cc", "build".into()), needs("proptest", "dev".into())]),
-                node("log", vec![needs("c_src", "build".into())]), node("c_src", vec![]), node("other", vec![]),
+                node("log", vec![needs("c-src", "build".into())]), node("c-src", vec![needs("cc", Value::Null)]), node("other", vec![]),
             ] },
         });
         serde_json::from_value(text).unwrap()
@@ -192,7 +194,7 @@ mod tests {
         let parts = metadata().parts_of("agent").unwrap();
         let bill = bill("agent", parts.values());
         assert_eq!(bill["metadata"]["component"]["name"], "agent");
-        let names = ["c_src", "log"].map(|name| format!("pkg:cargo/{name}@1.0.0"));
+        let names = ["c-src", "log"].map(|name| format!("pkg:cargo/{name}@1.0.0"));
         let components = bill["components"].as_array().unwrap();
         assert!(components.iter().map(|component| &component["purl"]).eq(&names));
         assert_eq!(bill["components"][0]["licenses"][0]["expression"], "MIT OR Apache-2.0");
