@@ -136,7 +136,7 @@ fn open_lane(
     start: &Start<'_>,
 ) -> Result<Spool<OsDisk>, OpenError> {
     let disk = OsDisk::open(folder.join(lane.name())).map_err(|error| OpenError::Disk(lane, error))?;
-    let disk = if settings.durability == Durability::Block { disk.direct() } else { disk };
+    let disk = if settings.durability == Durability::None { disk } else { disk.direct() };
     let configured = settings.lane(lane);
     let config = SpoolConfig {
         durability: settings.durability,

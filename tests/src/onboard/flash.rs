@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::options::Options;
 use crate::clock;
 use crate::corpus::{Corpus, Style};
 use crate::machine::{Console, Flash, Image, Machine};
@@ -57,11 +58,13 @@ const SETTINGS: [&[Setting]; 2] = [
 ];
 
 /// Measures each setting, connected and offline side by side.
-pub(super) fn measure(image: &Image, folder: &Path, seconds: u64) -> io::Result<Table> {
-    let one = |setting| both_ways(image, folder, seconds, setting);
+pub(super) fn measure(image: &Image, folder: &Path, options: &Options) -> io::Result<Table> {
+    let one = |setting| both_ways(image, folder, options.seconds, setting);
+    let is_wanted = |setting: &&Setting| setting.name.contains(&options.with);
     let rows = std::thread::scope(|scope| {
-        let threads = SETTINGS
-            .map(|settings| scope.spawn(move || settings.iter().map(one).collect::<io::Result<Vec<_>>>()));
+        let threads = SETTINGS.map(|settings| {
+            scope.spawn(move || settings.iter().filter(is_wanted).map(one).collect::<io::Result<Vec<_>>>())
+        });
         let rows = threads.map(|thread| thread.join().map_err(panicked)?);
         rows.into_iter().collect::<io::Result<Vec<_>>>()
     })?;
@@ -192,11 +195,11 @@ fn device(
     machine.cut();
     let cells: Vec<Cell> =
         console.lines().iter().filter_map(|line| Cell::parse(line, (CORPUS_LINES, log.len()))).collect();
-    if has_ended && cells.len() as u64 == cells_wanted {
+    if has_ended && cells.len() as u64 == cells_wanted && cells.iter().all(|cell| cell.log_bytes > 0) {
         return Ok(cells);
     }
     Err(io::Error::other(format!(
-        "the device did not come to its end; its console: {}",
+        "the device did not come to its end, or its agent took nothing; its console: {}",
         console.file().display()
     )))
 }

@@ -72,6 +72,8 @@ for run in $RUNS; do
     done
     kill "$agent"
     wait "$agent"
+    # For whoever asks why.
+    sed 's/^/A /' /run/agent.log
 done
 echo END
 exec sleep 1000000

@@ -36,7 +36,7 @@ fn run(options: &Options) -> io::Result<()> {
     }
     let mut out = io::stdout().lock();
     if options.what != What::Memory {
-        flash::measure(&image, &folder.join("flash"), options.seconds)?.write(&mut out)?;
+        flash::measure(&image, &folder.join("flash"), options)?.write(&mut out)?;
     }
     if options.what != What::Flash {
         memory::measure(&image, &folder.join("memory"), options.backlog_mb)?.write(&mut out)?;

@@ -41,8 +41,8 @@ impl OsDisk {
         Ok(Self { directory, writable: true, direct: None, open: Vec::new() })
     }
 
-    /// Writes past the page cache, by sectors, where the file system does that. It spares flash where each
-    /// write is synced; where several share a sync, the cache writes a page for them once.
+    /// Writes past the page cache, by sectors, where the file system does that. It spares flash where what is
+    /// written is soon synced; otherwise the cache may write a page for several writes once.
     #[must_use]
     pub fn direct(self) -> Self {
         Self { direct: Some(DirectWriter::new()), ..self }
