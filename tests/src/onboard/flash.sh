@@ -22,13 +22,15 @@ taken() {
     done
     echo "$lines"
 }
+# The logs in memory are short: with ten megabytes of them the kernel, which keeps 16 MB for devices and more
+# against fragments, found none for a process and killed the largest.
 # log FOLDER LINES_PER_S SECONDS OPTION…
 log() {
     folder=$1
     rate=$2
     seconds=$3
     shift 3
-    driftlog-writer --folder "$folder" --rate "$rate" --lines $((rate * seconds)) --rotate-bytes 2000000 --kept 4 \
+    driftlog-writer --folder "$folder" --rate "$rate" --lines $((rate * seconds)) --rotate-bytes 500000 --kept 4 \
         --no-sync --silent "$@"
 }
 corpus() {
