@@ -53,21 +53,31 @@ thread_local! {
     static ENCODER: RefCell<Encoder> = const { RefCell::new(Encoder::new()) };
 }
 
-/// What all lanes pack with, beside the encoder: about 470 KiB, once, of which only what is used is touched.
+/// What all lanes pack with, beside the encoder: about 470 KiB, of which only what is used is touched.
 pub struct Packing {
     cpu: Cpu,
-    zstd: Zstd,
+    /// None while it rests.
+    zstd: Option<Zstd>,
 }
 
 impl Packing {
-    /// Takes the memory.
+    /// Takes no memory yet.
     #[must_use]
-    pub fn new(cpu: Cpu) -> Self {
-        Self { cpu, zstd: Zstd::new() }
+    pub const fn new(cpu: Cpu) -> Self {
+        Self { cpu, zstd: None }
+    }
+
+    /// Gives the memory back, until the next block.
+    pub(super) fn rest(&mut self) {
+        self.zstd = None;
+    }
+
+    fn zstd(&mut self) -> &mut Zstd {
+        self.zstd.get_or_insert_with(Zstd::new)
     }
 
     fn pack_strong(&mut self, packer: &Packer<Room>, out: &mut [u8]) -> Result<Option<Packed>, Misuse> {
-        ENCODER.with_borrow_mut(|encoder| packer.pack_strong(encoder, &mut self.zstd, out))
+        ENCODER.with_borrow_mut(|encoder| packer.pack_strong(encoder, self.zstd(), out))
     }
 }
 
@@ -188,7 +198,7 @@ impl Choice {
             return Ok(None);
         };
         ENCODER.with_borrow_mut(|encoder| {
-            packer.pack_referring(first, reference, prefix, encoder, &mut packing.zstd, out)
+            packer.pack_referring(first, reference, prefix, encoder, packing.zstd(), out)
         })
     }
 
@@ -240,7 +250,7 @@ fn pack(
         return Ok(packed);
     }
     let plain = if codec == Codec::Stored { Codec::Stored } else { Codec::Zstd };
-    packer.pack(plain, &mut packing.zstd, out)
+    packer.pack(plain, packing.zstd(), out)
 }
 
 #[cfg(test)]

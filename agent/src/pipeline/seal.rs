@@ -7,11 +7,13 @@ use driftlog_proto::block::{Codec, Packed};
 use driftlog_proto::error::Misuse;
 use driftlog_proto::ids::{BootId, Lane, RunId};
 use driftlog_proto::item::{self, BlockHeader, ItemHeader, PAYLOAD_AT};
+use driftlog_proto::limits::ITEM_BYTES_MAX;
 use driftlog_proto::time::{Mono, Now};
 
 use super::lane::LaneOut;
 use super::learned::Sealed;
 use super::pack::Packing;
+use super::room::Room;
 use super::routing::RULE_KEY;
 use super::{CURSORS_MS, Pipeline};
 use crate::source::Files;
@@ -55,6 +57,9 @@ impl<D: Disk, F: Files> Pipeline<D, F> {
                 || retries
             {
                 self.seal_lanes(now, cursors_late);
+                // Blocks that wait for their time are few: what packs them need not be there in between.
+                self.packing.rest();
+                self.workspace = Room::new(ITEM_BYTES_MAX);
             } else {
                 self.seal_urgent(now);
             }
