@@ -1,6 +1,6 @@
 //! zstd for blocks, in little memory.
 //!
-//! One context with small tables is made once and used for every block of every lane. A block's
+//! One context with small tables is used for every block of every lane, until there is a rest. A block's
 //! columns are first gathered into one buffer and then compressed in one call: zstd's own
 //! streaming would copy them as well, and would keep a window and an output buffer besides
 //! (measured on x86-64 for a 64 KiB block: 297 KiB of context and up to 124 KiB gathered here,

@@ -4,7 +4,7 @@
 //! Counted is every `alloc`, `alloc_zeroed` and `realloc` of Rust's allocator in the thread that does the work: looking at the
 //! files, reading, cutting lines, recognising, routing, packing, sealing, appending to both lanes' spools on a real file system.
 //! And in an hour of logging, with rotations and a spool that has gone round, it holds no more than after the hour before.
-//! Not counted is what zstd, which is C, takes for its context: that is made once (`agent/src/compress.rs`).
+//! Not counted is what zstd, which is C, takes for its context: that is made once, or once a block that waited for its time (`agent/src/compress.rs`).
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -23,7 +23,8 @@ pub(crate) fn check(place: &Place, target: Target, built: &[Built]) -> io::Resul
     let recipes: Vec<&Recipe> =
         target.recipes().iter().filter(|recipe| recipe.profile == Profile::Device).collect();
     for (recipe, other) in recipes.iter().zip(build::build(&again, target, &recipes)?) {
-        let Some(one) = built.iter().find(|one| one.name == recipe.name) else { continue };
+        let one = built.iter().find(|one| one.name == recipe.name);
+        let one = one.ok_or_else(|| io::Error::other(format!("{} was not built", recipe.name)))?;
         let (one_bytes, other_bytes) = (fs::read(&one.stripped)?, fs::read(&other.stripped)?);
         if one_bytes != other_bytes {
             let at = one_bytes.iter().zip(&other_bytes).position(|(one, other)| one != other);
